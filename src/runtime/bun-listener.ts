@@ -1,0 +1,108 @@
+// The HTTP front on Bun.serve: requests in, replies out.
+// Called by bun.ts only. Promises: a plain `fetch` handler and `.then` (routes and async functions cost a microsecond
+// each); Bun's own limit on bodies never acts, ours does; a handler that throws costs its client a bare 500 and shows
+// on stderr.
+import { GatewayError } from '../base/errors.ts';
+import { BunInbound, type BunServer, Watch } from './bun-inbound.ts';
+import { streamedResponse } from './bun-stream.ts';
+import type { Listener, ListenOptions, Reply, RequestHandler } from './runtime.ts';
+
+/** Bun counts idle time in whole seconds (rounded up to four by its timer) and knows no more than 255 of them. */
+const IDLE_SECONDS_MAX = 255;
+
+/** How often a drain looks whether requests are still under way. */
+const DRAIN_LOOK_MS = 10;
+
+type Fetch = (request: Request, server: BunServer) => Response | Promise<Response>;
+
+/** Starts a listener; throws GW_RUNTIME_LISTEN when the address cannot be had. */
+export function listenOnBun(options: ListenOptions, handler: RequestHandler): Listener {
+  const { bodyBytesMax } = options;
+  const idleSeconds = Math.min(IDLE_SECONDS_MAX, Math.max(1, Math.ceil(options.idleTimeoutMs / 1000)));
+  let watch: Watch | null = null;
+  const fetch: Fetch = (request, server) => {
+    watch ??= new Watch(server, idleSeconds);
+    const inbound = new BunInbound(request, watch, bodyBytesMax);
+    const reply = handler(inbound);
+    if (!(reply instanceof Promise)) return respond(inbound, reply);
+    inbound.await();
+    return reply.then(
+      (settled) => respond(inbound, settled),
+      (thrown: unknown) => {
+        inbound.finish();
+        return fault(thrown);
+      },
+    );
+  };
+  const server = serve(options, idleSeconds, fetch);
+  return {
+    host: server.hostname ?? options.host,
+    port: server.port ?? options.port,
+    drain: () => drain(server),
+    stop: () => {
+      void server.stop(true);
+    },
+  };
+}
+
+function respond(inbound: BunInbound, reply: Reply): Response | Promise<Response> {
+  const { body, status, headers } = reply;
+  if (body !== null && !(body instanceof Uint8Array)) {
+    try {
+      return streamedResponse(inbound, reply, body);
+    } catch (thrown) {
+      inbound.finish();
+      return fault(thrown);
+    }
+  }
+  inbound.finish();
+  // Bun takes any view as a body; the DOM's type excludes shared memory.
+  return new Response(body as Uint8Array<ArrayBuffer> | null, { status, headers });
+}
+
+/** The last resort: a front answers its own faults, so what arrives here is a fault of the front itself. */
+function fault(thrown: unknown): Response {
+  const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  process.stderr.write(`${JSON.stringify({ level: 'error', msg: 'a request handler threw', error })}\n`);
+  return new Response(null, { status: 500 });
+}
+
+/** Bun waits for connections that have sent no whole head yet as well; we wait for requests only. */
+async function drain(server: BunServer): Promise<void> {
+  const empty = server.stop(false);
+  const answered = async (): Promise<void> => {
+    while (server.pendingRequests > 0) await Bun.sleep(DRAIN_LOOK_MS);
+    await Bun.sleep(DRAIN_LOOK_MS);
+  };
+  await Promise.race([empty, answered()]);
+  void server.stop(true);
+}
+
+function serve(options: ListenOptions, idleSeconds: number, fetch: Fetch): BunServer {
+  const { tls } = options;
+  const clientCa = tls?.clientCa ?? null;
+  try {
+    return Bun.serve({
+      hostname: options.host,
+      port: options.port,
+      reusePort: options.reusePort,
+      idleTimeout: idleSeconds,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      development: false,
+      http2: options.http2,
+      http3: options.http3,
+      ...(tls !== null && {
+        tls: {
+          cert: tls.cert,
+          key: tls.key,
+          ...(clientCa !== null && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+        },
+      }),
+      fetch,
+      error: fault,
+    });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new GatewayError('GW_RUNTIME_LISTEN', `"${options.host}:${options.port}": ${reason}`, thrown);
+  }
+}

@@ -1,0 +1,82 @@
+// The world through Bun: composes listener, sockets, children, workers and the small doors.
+// Called by main, gateway and worker, once per thread; tests too. Promises: runtime.ts, over Bun 1.4.5.
+import { access, readFile, writeFile } from 'node:fs/promises';
+import { spawnOnBun } from './bun-child.ts';
+import { listenOnBun } from './bun-listener.ts';
+import { connectOnBun } from './bun-socket.ts';
+import { bunStandard } from './bun-standard.ts';
+import { bunWorkerScope, noteGroup, startBunWorker } from './bun-worker.ts';
+import { createReaper } from './reaper.ts';
+import type { Clock, Files, Random, Runtime, TimerId } from './runtime.ts';
+
+/** Random bytes are drawn from the system this many at a time. */
+const RANDOM_POOL_BYTES = 4096;
+
+/** Beyond this setTimeout would fire at once (its delay is a signed 32-bit number). */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+const clock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(ms, callback): TimerId {
+    const timer = setTimeout(callback, Math.min(ms, TIMER_MS_MAX));
+    timer.unref();
+    return Number(timer);
+  },
+  cancel: (timer) => clearTimeout(timer),
+  soon: (callback) => {
+    setImmediate(callback);
+  },
+};
+
+function createRandom(): Random {
+  const pool = new Uint8Array(RANDOM_POOL_BYTES);
+  let at = RANDOM_POOL_BYTES;
+  return {
+    bytes(count) {
+      if (count > RANDOM_POOL_BYTES / 4) {
+        const whole = new Uint8Array(count);
+        // getRandomValues gives at most 64 KiB a call.
+        for (let from = 0; from < count; from += 65_536)
+          crypto.getRandomValues(whole.subarray(from, from + 65_536));
+        return whole;
+      }
+      if (at + count > RANDOM_POOL_BYTES) {
+        crypto.getRandomValues(pool);
+        at = 0;
+      }
+      const taken = pool.slice(at, at + count);
+      pool.fill(0, at, at + count);
+      at += count;
+      return taken;
+    },
+    fraction: () => Math.random(),
+  };
+}
+
+const files: Files = {
+  readText: (path) => readFile(path, 'utf8'),
+  writeText: (path, text) => writeFile(path, text),
+  exists: (path) =>
+    access(path).then(
+      () => true,
+      () => false,
+    ),
+};
+
+/** The runtime of this thread. Cheap; make one per thread. */
+export function createBunRuntime(): Runtime {
+  const reaper = createReaper(noteGroup);
+  return {
+    name: 'bun',
+    clock,
+    random: createRandom(),
+    files,
+    standard: bunStandard(),
+    listen: listenOnBun,
+    connect: connectOnBun,
+    spawn: (options, handler) => spawnOnBun(options, handler, reaper),
+    startWorker: startBunWorker,
+    scope: bunWorkerScope(),
+  };
+}

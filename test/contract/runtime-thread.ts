@@ -1,0 +1,27 @@
+// A worker thread for runtime-bun.test.ts: echoes, starts a child and fails on demand.
+// Called as a module URL. Promises: posts 'ready' once, then ['echo', message] for every message.
+import { createBunRuntime } from '../../src/runtime/bun.ts';
+
+const runtime = createBunRuntime();
+const { scope } = runtime;
+const env = { PATH: process.env.PATH ?? '' };
+/** Ignores TERM and the end of its stdin, and says its number. */
+const STUBBORN = `trap '' TERM; echo $$; while :; do sleep 0.05; done`;
+if (scope !== null) {
+  scope.onMessage((message) => {
+    if (message === 'throw') throw new TypeError('expected by this test');
+    if (message === 'exit') process.exit(3);
+    if (message === 'spawn') {
+      runtime.spawn(
+        { command: '/bin/sh', args: ['-c', STUBBORN], cwd: null, env },
+        {
+          onStdout: (bytes) => scope.post(Number(Buffer.from(bytes))),
+          onStderr() {},
+          onDrain() {},
+          onExit() {},
+        },
+      );
+    } else scope.post(['echo', message]);
+  });
+  scope.post('ready');
+}

@@ -1,0 +1,85 @@
+// What libFuzzer calls: any bytes through scan on every kernel, through the head parser and through the event splitter.
+// Built as sluice_fuzz and run by `npm run fuzz`. Promises: stops at any difference between kernels, between the fast and the
+// plain way of reading, between a stream and its cuts, and (built with sanitizers) at any read outside of the bytes.
+// The input "canary!" must fail: scripts/fuzz.ts tries it first, so that a fuzzer that finds nothing has been seen to find.
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "../core/limits.h"
+#include "../http/head.h"
+#include "../http/places.h"
+#include "../sse/split.h"
+#include "check.h"
+#include "compare.h"
+
+namespace {
+
+using sluice::Bytes;
+using sluice::HeadResult;
+using sluice::Scan;
+namespace event = sluice::sse::event;
+namespace head = sluice::head;
+
+void demand(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "fuzz: %s\n", what);
+  std::abort();
+}
+
+void try_scan(const Bytes& text) {
+  static sluice::test::Kernels kernels;
+  int32_t out[sluice::envelope::length];
+  std::string dispute;
+  kernels.scan(text, out, dispute);
+  demand(dispute.empty(), dispute.c_str());
+}
+
+void try_head(const Bytes& bytes) {
+  int32_t out[head::headers + 4 * sluice::limits::reply_header_count_max];
+  const HeadResult whole = sluice::http::parse_head(bytes, out);
+  if (whole == HeadResult::ok) {
+    const int32_t body = out[head::body_start];
+    demand(body > 0 && static_cast<size_t>(body) <= bytes.size, "the body starts outside of the bytes");
+    const Bytes cut{bytes.data, static_cast<size_t>(body) - 1, 0};
+    demand(sluice::http::parse_head(cut, out) == HeadResult::more, "a cut head is not `more`");
+  } else if (whole == HeadResult::more && bytes.size > 0) {
+    const Bytes cut{bytes.data, bytes.size - 1, 0};
+    demand(sluice::http::parse_head(cut, out) == HeadResult::more, "a fault went away with more bytes");
+  }
+}
+
+std::vector<int32_t> events_of(const Bytes& bytes, bool last) {
+  std::vector<int32_t> out(static_cast<size_t>(event::length) * (bytes.size + 1));
+  const int32_t count = sluice::sse::split_events(bytes, last, {out.data(), out.size()});
+  out.resize(static_cast<size_t>(count * event::length));
+  return out;
+}
+
+void try_split(const Bytes& bytes) {
+  const std::vector<int32_t> whole = events_of(bytes, true);
+  int32_t at = 0;
+  for (size_t i = 0; i < whole.size(); i += event::length) {
+    demand(whole[i + event::start] == at && whole[i + event::end] > at, "events do not follow each other");
+    at = whole[i + event::end];
+  }
+  demand(static_cast<size_t>(at) <= bytes.size, "an event ends outside of the bytes");
+  // The same bytes in two pieces.
+  const size_t cut = bytes.size / 2;
+  std::vector<int32_t> pieces = events_of({bytes.data, cut, 0}, false);
+  const size_t start = pieces.empty() ? 0 : static_cast<size_t>(pieces[pieces.size() - event::length + event::end]);
+  const std::vector<int32_t> rest = events_of({bytes.data + start, bytes.size - start, static_cast<int32_t>(start)}, true);
+  pieces.insert(pieces.end(), rest.begin(), rest.end());
+  demand(pieces == whole, "events depend on where the stream was cut");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  demand(std::string_view(reinterpret_cast<const char*>(data), size) != "canary!", "the canary, as it must be");
+  const sluice::test::Exact exact(std::string_view(reinterpret_cast<const char*>(data), size));
+  try_scan(exact.bytes());
+  try_head(exact.bytes());
+  try_split(exact.bytes());
+  return 0;
+}

@@ -1,0 +1,77 @@
+// Names and numbers of the protocol: revisions, methods, the param that Mcp-Name mirrors, `_meta` keys.
+// Called by mcp, proxy and server. Promises: constants and pure look-ups; sources are the MCP specification's revisions
+// 2024-11-05 … 2026-07-28.
+import { ENVELOPE } from '../scan/contract.ts';
+
+/** Revisions with the initialize handshake, newest first. */
+export const LEGACY_VERSIONS: readonly string[] = Object.freeze([
+  '2025-11-25',
+  '2025-06-18',
+  '2025-03-26',
+  '2024-11-05',
+  '2024-10-07',
+]);
+
+/** Revisions with per-request metadata, newest first. */
+export const MODERN_VERSIONS: readonly string[] = Object.freeze(['2026-07-28']);
+
+/** First revision whose requests carry their own metadata; versions are ISO dates and compare as text. */
+const FIRST_MODERN_VERSION = '2026-07-28';
+
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
+
+/** True for a version string of the modern era, known to us or later. */
+export function isModernVersion(version: string): boolean {
+  return DATE.test(version) && version >= FIRST_MODERN_VERSION;
+}
+
+/** Keys that the protocol defines under `_meta`. */
+export const META = Object.freeze({
+  protocolVersion: 'io.modelcontextprotocol/protocolVersion',
+  clientCapabilities: 'io.modelcontextprotocol/clientCapabilities',
+  clientInfo: 'io.modelcontextprotocol/clientInfo',
+  serverInfo: 'io.modelcontextprotocol/serverInfo',
+  subscriptionId: 'io.modelcontextprotocol/subscriptionId',
+});
+
+/** Methods that the gateway acts on; any other passes by. */
+export const METHOD = Object.freeze({
+  initialize: 'initialize',
+  initialized: 'notifications/initialized',
+  cancelled: 'notifications/cancelled',
+  progress: 'notifications/progress',
+  rootsChanged: 'notifications/roots/list_changed',
+  resourceUpdated: 'notifications/resources/updated',
+  acknowledged: 'notifications/subscriptions/acknowledged',
+  ping: 'ping',
+  discover: 'server/discover',
+  listen: 'subscriptions/listen',
+  setLevel: 'logging/setLevel',
+  toolsList: 'tools/list',
+  toolsCall: 'tools/call',
+  promptsList: 'prompts/list',
+  promptsGet: 'prompts/get',
+  resourcesList: 'resources/list',
+  templatesList: 'resources/templates/list',
+  resourcesRead: 'resources/read',
+  subscribe: 'resources/subscribe',
+  unsubscribe: 'resources/unsubscribe',
+  complete: 'completion/complete',
+});
+
+/** Place in the envelope of the param that `Mcp-Name` mirrors for a method (2026-07-28 §transports, SEP-2243), or -1. */
+export function mirroredPlace(method: string): number {
+  switch (method) {
+    case METHOD.toolsCall:
+    case METHOD.promptsGet:
+      return ENVELOPE.name;
+    case METHOD.resourcesRead:
+      return ENVELOPE.uri;
+    case 'tasks/get':
+    case 'tasks/update':
+    case 'tasks/cancel':
+      return ENVELOPE.taskId;
+    default:
+      return -1;
+  }
+}

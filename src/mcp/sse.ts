@@ -1,0 +1,120 @@
+// Server-sent events: writing one message as an event, and reading messages out of a stream of chunks.
+// Called by proxy, bridge and upstream. Promises: an event of ours is one `data` line; the reader keeps only the unfinished tail and
+// gives equal events however the bytes were cut. Source: WHATWG HTML, server-sent events.
+import { concat, EMPTY, encode } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { EVENT, type Scanner } from '../scan/contract.ts';
+
+const HEAD = encode('event: message\ndata: ');
+const TAIL = encode('\n\n');
+
+/** A comment line that keeps an idle stream open. */
+export const KEEP_ALIVE: Uint8Array = encode(': keep-alive\n\n');
+
+/** The message with raw newlines between its tokens turned to spaces, so that it fits on one line; itself when it has none. */
+export function flatten(message: Uint8Array): Uint8Array {
+  if (!message.includes(0x0a) && !message.includes(0x0d)) return message;
+  return message.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));
+}
+
+/** One event that carries a JSON-RPC message. */
+export function messageEvent(message: Uint8Array): Uint8Array {
+  return concat([HEAD, flatten(message), TAIL]);
+}
+
+/** One event as read: its data (empty for a comment or a priming event), and its id when it has one. */
+export interface StreamEvent {
+  readonly data: Uint8Array;
+  readonly id: Uint8Array | null;
+  /** The event's own bytes, blank line included. */
+  readonly whole: Uint8Array;
+}
+
+const BATCH = 32;
+
+/** Cuts a byte stream into events. */
+export class EventReader {
+  readonly #scanner: Scanner;
+  readonly #events = new Int32Array(EVENT.length * BATCH);
+  #rest: Uint8Array = EMPTY;
+  #started = false;
+
+  constructor(scanner: Scanner) {
+    this.#scanner = scanner;
+  }
+
+  /** Takes a chunk and hands out every event that is complete. Throws GW_UPSTREAM_BODY_SIZE when one event grows beyond the limit. */
+  push(chunk: Uint8Array, visit: (event: StreamEvent) => void, last = false): void {
+    let bytes = this.#rest.length === 0 ? chunk : concat([this.#rest, chunk]);
+    if (!this.#started && bytes.length >= 3) {
+      this.#started = true;
+      if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
+    }
+    let at = 0;
+    for (;;) {
+      const count = this.#scanner.sse(bytes, at, bytes.length, last, this.#events);
+      for (let i = 0; i < count; i++) {
+        const base = i * EVENT.length;
+        visit(this.#read(bytes, base));
+        at = this.#events[base + EVENT.end] ?? at;
+      }
+      if (count < BATCH) break;
+    }
+    this.#rest = bytes.subarray(at);
+    if (this.#rest.length > LIMITS.messageBytesMax) {
+      throw new GatewayError(
+        'GW_UPSTREAM_BODY_SIZE',
+        `one event is larger than ${LIMITS.messageBytesMax} bytes`,
+      );
+    }
+  }
+
+  /** True when bytes of an unfinished event are left. */
+  get unfinished(): boolean {
+    return this.#rest.length > 0;
+  }
+
+  #place(at: number): number {
+    return this.#events[at] ?? -1;
+  }
+
+  #read(bytes: Uint8Array, base: number): StreamEvent {
+    const whole = bytes.subarray(this.#place(base + EVENT.start), this.#place(base + EVENT.end));
+    const idStart = this.#place(base + EVENT.idStart);
+    const id = idStart < 0 ? null : bytes.subarray(idStart, this.#place(base + EVENT.idEnd));
+    const lines = this.#place(base + EVENT.dataLines);
+    if (lines > 1) return { data: joinDataLines(whole), id, whole };
+    const data =
+      lines === 0
+        ? EMPTY
+        : bytes.subarray(this.#place(base + EVENT.dataStart), this.#place(base + EVENT.dataEnd));
+    return { data, id, whole };
+  }
+}
+
+/** Data of an event with several `data` lines, joined by newlines: rare, so spelled plainly. */
+function joinDataLines(whole: Uint8Array): Uint8Array {
+  const lines: Uint8Array[] = [];
+  let start = 0;
+  for (let i = 0; i <= whole.length; i++) {
+    const byte = whole[i];
+    if (byte !== 0x0a && byte !== 0x0d && byte !== undefined) continue;
+    const line = whole.subarray(start, i);
+    if (startsWithData(line)) lines.push(line.subarray(line[5] === 0x20 ? 6 : 5), encode('\n'));
+    if (byte === 0x0d && whole[i + 1] === 0x0a) i++;
+    start = i + 1;
+  }
+  return concat(lines.slice(0, -1));
+}
+
+function startsWithData(line: Uint8Array): boolean {
+  return (
+    line.length >= 5 &&
+    line[0] === 0x64 &&
+    line[1] === 0x61 &&
+    line[2] === 0x74 &&
+    line[3] === 0x61 &&
+    line[4] === 0x3a
+  );
+}

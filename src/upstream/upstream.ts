@@ -1,0 +1,94 @@
+// What an upstream is: one MCP server, whatever its transport, with a Streamable-HTTP face.
+// Called by proxy; implemented by http.ts, fetch.ts, stdio.ts and fake.ts. Promises: one suite (test/contract/upstream)
+// runs on all of them; every call ends in exactly one onEnd or onFail, and what it held is back by then.
+import type { Edit } from '../base/bytes.ts';
+import type { GatewayError } from '../base/errors.ts';
+
+/** Protocol era: with the initialize handshake (legacy), or with per-request metadata (modern). */
+export type Era = 'legacy' | 'modern';
+
+/**
+ * One HTTP-shaped request to an MCP server. POST carries one JSON-RPC message (valid JSON and UTF-8 throughout, already scanned); GET opens the session's
+ * event stream; DELETE ends the session.
+ */
+export interface UpstreamRequest {
+  readonly verb: 'POST' | 'GET' | 'DELETE';
+  readonly era: Era;
+  /** The message as the client sent it, EMPTY for GET and DELETE. Never written to. */
+  readonly body: Uint8Array;
+  /** ENVELOPE numbers over `body`, null for GET, DELETE and batches. Valid until the call ends: the upstream may keep it. */
+  readonly envelope: Int32Array | null;
+  /** Replacements to apply to the body (names, URIs …), ordered, none overlapping; a transport may add its own (ids on stdio). */
+  readonly edits: readonly Edit[];
+  /** Headers to send besides the transport's own: name, value, name, value …; names in lower case, values already checked for CR, LF and NUL. */
+  readonly headers: readonly string[];
+  /** Mcp-Session-Id to present (legacy), or null. */
+  readonly session: string | null;
+  /** Correlation id, for logs. */
+  readonly exchangeId: string;
+  /** May be 0: then the server's configured time-outs hold. Otherwise an earlier bound on the first byte, in ms. */
+  readonly timeoutMs: number;
+}
+
+/** Head of a reply. */
+export interface ReplyHead {
+  readonly status: number;
+  readonly media: 'json' | 'event-stream' | 'none' | 'other';
+  /** Bytes of the body when known, else -1. */
+  readonly contentLength: number;
+  /** True when the whole body follows before this turn ends, as at most one onData and then onEnd. */
+  readonly whole: boolean;
+  /** Mcp-Session-Id of the reply, or null. */
+  readonly sessionId: string | null;
+  /** A header of the reply by lower-case name, or null; usable only inside onHead. */
+  header(name: string): string | null;
+}
+
+/** Who receives a reply, event by event. */
+export interface UpstreamSink {
+  /** At most once, before any data. */
+  onHead(head: ReplyHead): void;
+  /** Body bytes, transfer coding removed; the sink may keep the array. False asks the upstream to pause until resume(). */
+  onData(bytes: Uint8Array): boolean;
+  /** The reply is complete. Last event. */
+  onEnd(): void;
+  /** The reply failed, before or after the head. Last event. The error's row says whether anything can have been executed. */
+  onFail(error: GatewayError): void;
+}
+
+/** The caller's hold on a running exchange. */
+export interface UpstreamCall {
+  /** Goes on after onData returned false. */
+  resume(): void;
+  /**
+   * The client is gone, or wants no more. No event follows. HTTP: the connection is closed. stdio: a modern request is cancelled at the child
+   * (notifications/cancelled), a legacy one goes on and its reply is dropped.
+   */
+  abort(): void;
+}
+
+/** What a gauge or a test may want to know; all counts. */
+export interface UpstreamStats {
+  /** Connections or children alive. */
+  readonly total: number;
+  readonly busy: number;
+  readonly idle: number;
+  /** Exchanges that wait for a connection. */
+  readonly waiting: number;
+  readonly connects: number;
+  readonly reuses: number;
+  readonly failures: number;
+  /** Legacy sessions held on behalf of clients (stdio). */
+  readonly sessions: number;
+}
+
+/** One MCP server. */
+export interface Upstream {
+  readonly name: string;
+  readonly transport: 'http' | 'fetch' | 'stdio' | 'fake';
+  /** Starts one exchange. Never throws: failures come to the sink, never before send() has returned. */
+  send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall;
+  stats(): UpstreamStats;
+  /** Lets running calls finish, takes no new ones, then closes; resolves when nothing is left, children included. `withinMs` bounds it. */
+  close(withinMs: number): Promise<void>;
+}

@@ -1,0 +1,181 @@
+// The state of one request from its admission to its record: what came in, what it was found to be, what became of it.
+// Called by server (makes it), proxy and bridge (work on it). Promises: answered at most once; `finish` runs exactly once however
+// the exchange ends, and gives back what it held; keeps the snapshot it was born with.
+import { EMPTY } from './base/bytes.ts';
+import type { ErrorCode, GatewayError } from './base/errors.ts';
+import { raw } from './mcp/envelope.ts';
+import { errorMessage } from './mcp/errors.ts';
+import type { HeaderRecord, Reply, ReplyStream } from './runtime/runtime.ts';
+import { ENVELOPE, FLAG, KIND } from './scan/contract.ts';
+import type { EndpointSpec, Snapshot } from './snapshot.ts';
+import type { Era, UpstreamCall } from './upstream/upstream.ts';
+
+/** The client's headers, read in one pass. */
+export interface ClientHeaders {
+  host: string | null;
+  origin: string | null;
+  contentType: string | null;
+  contentEncoding: string | null;
+  contentLength: number;
+  accept: string | null;
+  protocolVersion: string | null;
+  mcpMethod: string | null;
+  mcpName: string | null;
+  session: string | null;
+  lastEventId: string | null;
+  /** Headers that go to whichever server is chosen: name, value, … (Mcp-Param-*, trace context). */
+  readonly passed: string[];
+  /** Other headers that some server's configuration asks for: name, value, …; filtered per server. */
+  readonly optional: string[];
+  count: number;
+  bytes: number;
+}
+
+/** How an exchange ended. */
+export type Outcome = 'ok' | 'refused' | 'failed' | 'abandoned';
+
+/** What an exchange needs of its surroundings. */
+export interface ExchangeOwner {
+  /** Called once per exchange when everything about it is over. */
+  onFinish(exchange: Exchange): void;
+}
+
+/** What is known when an exchange is admitted. */
+export interface ExchangeStart {
+  readonly id: string;
+  readonly verb: 'POST' | 'GET' | 'DELETE';
+  readonly snapshot: Snapshot;
+  readonly endpoint: EndpointSpec;
+  readonly headers: ClientHeaders;
+  readonly startedAtMs: number;
+  readonly owner: ExchangeOwner;
+  /** Headers that every reply of this exchange carries (request id, CORS). */
+  readonly replyHeaders: HeaderRecord;
+  readonly answer: (reply: Reply) => void;
+}
+
+const UNSURE_ID = FLAG.badId | FLAG.duplicateTop;
+const JSON_TYPE = 'application/json';
+/** Status of a reply that nobody reads (nginx's number for it). */
+const CLIENT_GONE = 499;
+
+/** One request from admission to record. */
+export class Exchange {
+  readonly id: string;
+  readonly verb: 'POST' | 'GET' | 'DELETE';
+  readonly snapshot: Snapshot;
+  readonly endpoint: EndpointSpec;
+  readonly headers: ClientHeaders;
+  readonly startedAtMs: number;
+  body: Uint8Array = EMPTY;
+  envelope: Int32Array | null = null;
+  kind: number = KIND.none;
+  era: Era = 'legacy';
+  /** Unescaped method, '' for responses and before the scan. */
+  method = '';
+  outcome: Outcome = 'ok';
+  status = 0;
+  /** Code of the error that ended it, or null. */
+  errorCode: ErrorCode | null = null;
+  /** True once the client went away. */
+  gone = false;
+  readonly #owner: ExchangeOwner;
+  readonly #replyHeaders: HeaderRecord;
+  readonly #answer: (reply: Reply) => void;
+  #call: UpstreamCall | null = null;
+  #onGone: (() => void) | null = null;
+  #answered = false;
+  #finished = false;
+
+  constructor(start: ExchangeStart) {
+    this.id = start.id;
+    this.verb = start.verb;
+    this.snapshot = start.snapshot;
+    this.endpoint = start.endpoint;
+    this.headers = start.headers;
+    this.startedAtMs = start.startedAtMs;
+    this.#owner = start.owner;
+    this.#replyHeaders = start.replyHeaders;
+    this.#answer = start.answer;
+  }
+
+  /** Raw bytes of the request's id, or null when there is none that could be told for sure. */
+  get requestId(): Uint8Array | null {
+    if (this.envelope === null || ((this.envelope[ENVELOPE.flags] ?? 0) & UNSURE_ID) !== 0) return null;
+    return raw(this.body, this.envelope, ENVELOPE.id);
+  }
+
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** Names the upstream call that runs for this exchange; it is aborted when the client goes away. */
+  hold(call: UpstreamCall): void {
+    if (this.gone) call.abort();
+    else if (!this.#finished) this.#call = call;
+  }
+
+  /** Called when the client goes away, besides aborting the held call. */
+  whenGone(callback: () => void): void {
+    if (this.gone) callback();
+    else this.#onGone = callback;
+  }
+
+  /** Goes on reading the upstream after back-pressure. */
+  resume(): void {
+    this.#call?.resume();
+  }
+
+  /** Sends the reply's head and body; a stream body finishes the exchange later through finish(). */
+  reply(status: number, headers: HeaderRecord, body: Uint8Array | ReplyStream | null): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.status = status;
+    this.#answer({ status, headers: { ...this.#replyHeaders, ...headers }, body });
+    if (body === null || body instanceof Uint8Array) this.finish(this.outcome);
+  }
+
+  /** Replies with one JSON-RPC message. */
+  replyJson(status: number, message: Uint8Array): void {
+    this.reply(status, { 'content-type': JSON_TYPE }, message);
+  }
+
+  /** Replies with an error that carries the request's id. `status` other than the table's serves legacy clients. */
+  refuse(error: GatewayError, extra: Readonly<Record<string, unknown>> = {}, status = error.row.http): void {
+    if (this.#answered) return;
+    this.outcome = error.row.source === 'client' ? 'refused' : 'failed';
+    this.errorCode = error.code;
+    this.reply(status, errorHeaders(error), errorMessage(this.requestId, error, extra));
+  }
+
+  /** The client went away: whatever runs for it is let go of. */
+  abandon(): void {
+    if (this.#finished || this.gone) return;
+    this.gone = true;
+    this.outcome = 'abandoned';
+    this.#call?.abort();
+    this.#onGone?.();
+    if (!this.#answered) {
+      this.#answered = true;
+      // Nobody reads it; the runtime below needs an answer to let go of the request.
+      this.#answer({ status: CLIENT_GONE, headers: {}, body: null });
+    }
+    this.finish('abandoned');
+  }
+
+  /** Ends the exchange; later calls do nothing. */
+  finish(outcome: Outcome): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.outcome = outcome;
+    this.#call = null;
+    this.#onGone = null;
+    this.#owner.onFinish(this);
+  }
+}
+
+function errorHeaders(error: GatewayError): HeaderRecord {
+  const { http, retry } = error.row;
+  if (http === 503 && retry === 'safe') return { 'content-type': JSON_TYPE, 'retry-after': '1' };
+  return { 'content-type': JSON_TYPE };
+}

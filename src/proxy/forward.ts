@@ -1,0 +1,164 @@
+// One exchange with one server, passed through: bytes go up as they came and come back as they came.
+// Called by pipeline.ts for endpoints with a single, unprefixed server. Promises: nothing is re-encoded; a reply that came whole goes
+// out whole, any other is streamed under back-pressure; a failure becomes an error with the request's id, or breaks the stream.
+import { concat } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { errorMessage } from '../mcp/errors.ts';
+import { messageEvent } from '../mcp/sse.ts';
+import type { ReplyHead, Upstream, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
+import { requestHeaders } from './headers.ts';
+import { StreamBody } from './relay.ts';
+
+/** JSON bodies up to this size are gathered and sent with their length; larger ones are streamed. */
+const GATHER_BYTES_MAX = 256 * 1024;
+
+/** Reply headers that pass through to the client. */
+const PASSED: readonly string[] = [
+  'cache-control',
+  'www-authenticate',
+  'retry-after',
+  'allow',
+  'x-accel-buffering',
+];
+
+type Mode = 'head' | 'gather' | 'stream' | 'replace' | 'over';
+
+/** Receives the upstream's reply of one exchange and turns it into the client's. */
+class ForwardSink implements UpstreamSink {
+  readonly #exchange: Exchange;
+  #mode: Mode = 'head';
+  #status = 0;
+  #headers: Record<string, string> = {};
+  #parts: Uint8Array[] = [];
+  #partBytes = 0;
+  #stream: StreamBody | null = null;
+  #isEvents = false;
+  #replacement: GatewayError | null = null;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  onHead(head: ReplyHead): void {
+    this.#status = head.status;
+    this.#isEvents = head.media === 'event-stream';
+    this.#headers = passedHeaders(head);
+    this.#replacement = unusable(this.#exchange, head);
+    if (this.#replacement !== null) this.#mode = 'replace';
+    else if (head.whole || (head.media !== 'event-stream' && head.contentLength <= GATHER_BYTES_MAX))
+      this.#mode = 'gather';
+    else this.#openStream();
+  }
+
+  onData(bytes: Uint8Array): boolean {
+    if (this.#mode === 'stream') return this.#stream?.write(bytes) ?? true;
+    if (this.#mode === 'gather') {
+      this.#parts.push(bytes);
+      this.#partBytes += bytes.length;
+      if (this.#partBytes > GATHER_BYTES_MAX) return this.#spill();
+    }
+    return true;
+  }
+
+  onEnd(): void {
+    const mode = this.#mode;
+    this.#mode = 'over';
+    if (mode === 'stream') {
+      this.#stream?.end();
+      this.#exchange.finish('ok');
+    } else if (mode === 'replace' && this.#replacement !== null) {
+      const keep = this.#status >= 400 && this.#status < 500;
+      this.#exchange.refuse(this.#replacement, {}, keep ? this.#status : this.#replacement.row.http);
+    } else {
+      this.#exchange.reply(
+        this.#status,
+        this.#headers,
+        this.#parts.length === 0 ? null : concat(this.#parts),
+      );
+    }
+  }
+
+  onFail(error: GatewayError): void {
+    const stream = this.#stream;
+    this.#mode = 'over';
+    this.#exchange.errorCode = error.code;
+    if (stream === null) {
+      this.#exchange.refuse(error);
+      return;
+    }
+    breakStream(this.#exchange, stream, this.#isEvents ? error : null);
+  }
+
+  #openStream(): void {
+    const stream = new StreamBody();
+    this.#stream = stream;
+    this.#mode = 'stream';
+    stream.onRoom(() => this.#exchange.resume());
+    this.#exchange.reply(this.#status, this.#headers, stream);
+  }
+
+  #spill(): boolean {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#openStream();
+    let room = true;
+    for (const part of parts) room = this.#stream?.write(part) ?? true;
+    return room;
+  }
+}
+
+/**
+ * Ends a stream whose upstream failed. A modern request hears why, as an event with its id; for a legacy one, or a body that is no event
+ * stream, the connection is broken: the client then knows, and may resume from the server.
+ */
+export function breakStream(exchange: Exchange, stream: StreamBody, error: GatewayError | null): void {
+  const id = exchange.requestId;
+  if (error !== null && id !== null && exchange.era === 'modern') {
+    stream.write(messageEvent(errorMessage(id, error)));
+    stream.end();
+  } else {
+    stream.fail();
+  }
+  exchange.finish('failed');
+}
+
+function passedHeaders(head: ReplyHead): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const type = head.header('content-type');
+  if (type !== null) headers['content-type'] = type;
+  if (head.sessionId !== null) headers['mcp-session-id'] = head.sessionId;
+  for (const name of PASSED) {
+    const value = head.header(name);
+    if (value !== null) headers[name] = value;
+  }
+  return headers;
+}
+
+/** Why the body of a reply must not reach the client, or null when it may. */
+function unusable(exchange: Exchange, head: ReplyHead): GatewayError | null {
+  if (head.media === 'json' || head.media === 'event-stream') return null;
+  if (head.status === 202 || head.status === 204) return null;
+  const isCall = exchange.verb === 'POST' && exchange.requestId !== null;
+  const isEmpty = head.media === 'none' && head.contentLength <= 0;
+  if (isEmpty && !isCall) return null;
+  if (head.status >= 200 && head.status < 300 && exchange.verb === 'DELETE') return null;
+  const type = head.header('content-type') ?? 'no Content-Type';
+  return new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${head.status} with ${type.slice(0, 80)}`);
+}
+
+/** Sends the exchange to its one server. */
+export function forward(exchange: Exchange, upstream: Upstream, optionalAllowed: readonly string[]): void {
+  const request: UpstreamRequest = {
+    verb: exchange.verb,
+    era: exchange.era,
+    body: exchange.body,
+    envelope: exchange.envelope,
+    edits: [],
+    headers: requestHeaders(exchange, optionalAllowed),
+    session: exchange.headers.session,
+    exchangeId: exchange.id,
+    timeoutMs: 0,
+  };
+  exchange.hold(upstream.send(request, new ForwardSink(exchange)));
+}

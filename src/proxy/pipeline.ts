@@ -1,0 +1,60 @@
+// The pipeline: takes an admitted exchange through its phases and hands it to the endpoint's target.
+// Called by server/http.ts and server/stdio.ts. Promises: never throws; every exchange is answered exactly once.
+import { GatewayError, toGatewayError } from '../base/errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { KIND, type Scanner } from '../scan/contract.ts';
+import { runBatch } from './batch.ts';
+import { classifyExchange, scan } from './phases.ts';
+import type { Target } from './target.ts';
+
+/** Takes exchanges to the targets of their endpoints. */
+export class Pipeline {
+  readonly #scanner: Scanner;
+  readonly #targets: ReadonlyMap<string, Target>;
+
+  /** `targets` by endpoint path. */
+  constructor(scanner: Scanner, targets: ReadonlyMap<string, Target>) {
+    this.#scanner = scanner;
+    this.#targets = targets;
+  }
+
+  /** A POST whose body is whole. */
+  post(exchange: Exchange, body: Uint8Array): void {
+    exchange.body = body;
+    try {
+      const fault = scan(exchange, this.#scanner) ?? classifyExchange(exchange, this.#scanner);
+      if (fault !== null) return exchange.refuse(fault);
+      const target = this.#target(exchange);
+      if (exchange.kind === KIND.batch && target.splitsBatches)
+        runBatch(exchange, this.#scanner, (one, bytes) => this.post(one, bytes));
+      else target.post(exchange);
+    } catch (thrown) {
+      exchange.refuse(toGatewayError(thrown));
+    }
+  }
+
+  /** A GET: the legacy session's event stream. */
+  stream(exchange: Exchange): void {
+    this.#run(exchange, (target) => target.stream(exchange));
+  }
+
+  /** A DELETE: the legacy session's end. */
+  end(exchange: Exchange): void {
+    this.#run(exchange, (target) => target.end(exchange));
+  }
+
+  #run(exchange: Exchange, action: (target: Target) => void): void {
+    try {
+      action(this.#target(exchange));
+    } catch (thrown) {
+      exchange.refuse(toGatewayError(thrown));
+    }
+  }
+
+  #target(exchange: Exchange): Target {
+    const target = this.#targets.get(exchange.endpoint.path);
+    if (target === undefined)
+      throw new GatewayError('GW_BASE_INTERNAL', `no target for ${exchange.endpoint.path}`);
+    return target;
+  }
+}

@@ -1,0 +1,183 @@
+// The front over HTTP: admits each request, makes its exchange, hands it to the pipeline, and records how it ended.
+// Called by worker.ts. Promises: a request is refused by its head before its body is read; every admitted exchange is counted out again exactly once.
+import { encode } from '../base/bytes.ts';
+import { GatewayError, toGatewayError } from '../base/errors.ts';
+import { type ClientHeaders, Exchange, type ExchangeOwner } from '../exchange.ts';
+import { errorMessage } from '../mcp/errors.ts';
+import { METHOD } from '../mcp/protocol.ts';
+import type { Log } from '../observe/log.ts';
+import type { Pipeline } from '../proxy/pipeline.ts';
+import type { Clock, HeaderRecord, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
+import type { EndpointSpec, Snapshot } from '../snapshot.ts';
+import { checkBodyHead, checkHeaderSize, checkHost, checkOrigin, checkStreamHead } from './admit.ts';
+import { corsHeaders, preflight } from './cors.ts';
+import { readHeaders } from './headers.ts';
+
+/** What the front needs. */
+export interface FrontOptions {
+  readonly snapshot: Snapshot;
+  readonly pipeline: Pipeline;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Makes a correlation id. */
+  readonly newId: () => string;
+}
+
+const JSON_TYPE = 'application/json';
+const ALIVE = encode('{"status":"ok"}');
+const NOT_READY = encode('{"status":"draining"}');
+const ALLOWED = 'POST, GET, DELETE';
+
+/** Admits requests and counts exchanges in and out. */
+export class Front implements ExchangeOwner {
+  readonly #snapshot: Snapshot;
+  readonly #pipeline: Pipeline;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #newId: () => string;
+  readonly #endpoints: ReadonlyMap<string, EndpointSpec>;
+  readonly #optional: ReadonlySet<string>;
+  readonly #active = new Set<Exchange>();
+  #isDraining = false;
+  #onIdle: (() => void) | null = null;
+
+  constructor(options: FrontOptions) {
+    this.#snapshot = options.snapshot;
+    this.#pipeline = options.pipeline;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#newId = options.newId;
+    this.#endpoints = new Map(options.snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint]));
+    this.#optional = new Set(options.snapshot.servers.flatMap((server) => server.forwardHeaders));
+  }
+
+  /** Exchanges under way. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** The listener's handler. */
+  readonly handle: RequestHandler = (inbound) => {
+    const endpoint = this.#endpoints.get(inbound.path);
+    if (endpoint === undefined) return this.#elsewhere(inbound);
+    const headers = readHeaders(inbound, this.#optional);
+    const fault = this.#admit(inbound, headers);
+    if (inbound.method === 'OPTIONS')
+      return fault === null ? preflight(headers.origin, this.#snapshot.front) : refusal(fault, {});
+    const id = this.#newId();
+    const replyHeaders: HeaderRecord =
+      headers.origin === null || fault !== null
+        ? { 'x-request-id': id }
+        : { 'x-request-id': id, ...corsHeaders(headers.origin) };
+    if (fault !== null) return refusal(fault, replyHeaders);
+    return new Promise<Reply>((answer) => {
+      this.#start(inbound, {
+        id,
+        // Narrowed: #admit let only these three through.
+        verb: inbound.method as 'POST' | 'GET' | 'DELETE',
+        snapshot: this.#snapshot,
+        endpoint,
+        headers,
+        startedAtMs: this.#clock.now(),
+        owner: this,
+        replyHeaders,
+        answer,
+      });
+    });
+  };
+
+  #start(inbound: Inbound, start: ConstructorParameters<typeof Exchange>[0]): void {
+    const exchange = new Exchange(start);
+    this.#active.add(exchange);
+    inbound.onAbort(() => exchange.abandon());
+    if (exchange.verb === 'POST') {
+      inbound.readBody().then(
+        (body) => {
+          if (!exchange.gone) this.#pipeline.post(exchange, body);
+        },
+        (thrown: unknown) => exchange.refuse(toGatewayError(thrown)),
+      );
+    } else if (exchange.verb === 'GET') this.#pipeline.stream(exchange);
+    else this.#pipeline.end(exchange);
+  }
+
+  #admit(inbound: Inbound, headers: ClientHeaders): GatewayError | null {
+    const { front } = this.#snapshot;
+    const fault = checkHeaderSize(headers, front) ?? checkHost(headers, front) ?? checkOrigin(headers, front);
+    if (fault !== null || inbound.method === 'OPTIONS') return fault;
+    const body = this.#admitMethod(inbound, headers);
+    if (body !== null) return body;
+    if (this.#isDraining) return new GatewayError('GW_SERVER_DRAINING');
+    if (this.#active.size >= front.exchangesMax)
+      return new GatewayError('GW_SERVER_BUSY', `${this.#active.size} are under way`);
+    return null;
+  }
+
+  #admitMethod(inbound: Inbound, headers: ClientHeaders): GatewayError | null {
+    if (inbound.method === 'POST') return checkBodyHead(headers, this.#snapshot.front);
+    if (inbound.method === 'GET') return checkStreamHead(headers);
+    if (inbound.method === 'DELETE') return null;
+    return new GatewayError('GW_SERVER_METHOD', `it is ${inbound.method.slice(0, 20)}`);
+  }
+
+  /** Paths that are no MCP endpoint. */
+  #elsewhere(inbound: Inbound): Reply {
+    if (inbound.path === '/healthz')
+      return { status: 200, headers: { 'content-type': JSON_TYPE }, body: ALIVE };
+    if (inbound.path === '/readyz') {
+      return {
+        status: this.#isDraining ? 503 : 200,
+        headers: { 'content-type': JSON_TYPE },
+        body: this.#isDraining ? NOT_READY : ALIVE,
+      };
+    }
+    const known = this.#snapshot.endpoints.map((endpoint) => endpoint.path).slice(0, 8);
+    return refusal(new GatewayError('GW_SERVER_PATH', `known paths are ${known.join(', ')}`), {});
+  }
+
+  onFinish(exchange: Exchange): void {
+    if (!this.#active.delete(exchange)) return;
+    if (this.#log.enabled('debug')) {
+      this.#log.debug('exchange', {
+        id: exchange.id,
+        endpoint: exchange.endpoint.path,
+        verb: exchange.verb,
+        method: exchange.method,
+        era: exchange.era,
+        outcome: exchange.outcome,
+        status: exchange.status,
+        code: exchange.errorCode,
+        ms: Math.round((this.#clock.now() - exchange.startedAtMs) * 1000) / 1000,
+      });
+    }
+    if (this.#active.size === 0) this.#onIdle?.();
+  }
+
+  /** Takes no new exchanges; resolves when the running ones are over or the time is up, streams that would never end included. */
+  drain(withinMs: number): Promise<void> {
+    this.#isDraining = true;
+    // Event streams have no end of their own to wait for.
+    for (const exchange of [...this.#active])
+      if (exchange.verb === 'GET' || exchange.method === METHOD.listen) exchange.abandon();
+    if (this.#active.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(withinMs, () => {
+        for (const exchange of [...this.#active]) exchange.abandon();
+        resolve();
+      });
+      this.#onIdle = () => {
+        this.#clock.cancel(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function refusal(error: GatewayError, headers: HeaderRecord): Reply {
+  const extra: Record<string, string> = { 'content-type': JSON_TYPE };
+  if (error.row.http === 405) extra.allow = ALLOWED;
+  if (error.row.http === 503) extra['retry-after'] = '1';
+  // A body that nobody reads would be taken for the next request: the connection is closed instead.
+  if (error.row.http === 413) extra.connection = 'close';
+  return { status: error.row.http, headers: { ...headers, ...extra }, body: errorMessage(null, error) };
+}

@@ -1,0 +1,53 @@
+// The frozen value that the control plane builds and the data path reads: servers, endpoints, limits.
+// Called by control/compile.ts (makes it), gateway.ts (hands it to workers) and every data-path room (reads it).
+// Promises: plain data, so that it crosses threads as a message; frozen; an exchange keeps the one it was born with.
+import type { ServerSpec } from './upstream/spec.ts';
+
+/** One path that clients reach. */
+export interface EndpointSpec {
+  /** `` for /mcp, else the name behind /mcp/. */
+  readonly name: string;
+  readonly path: string;
+  /** Indexes into Snapshot.servers, in the config's order. */
+  readonly members: readonly number[];
+  /** True when names carry `server__` (always with several members, or when asked for). False: one server, passed through untouched. */
+  readonly prefixed: boolean;
+}
+
+/** What the front admits, and its bounds. */
+export interface FrontSpec {
+  readonly bodyBytesMax: number;
+  readonly headerCountMax: number;
+  readonly headerBytesMax: number;
+  readonly exchangesMax: number;
+  /** Lower-case host names accepted in Host, without ports; null = any (an operator said `*`). */
+  readonly allowedHosts: readonly string[] | null;
+  /** Origins accepted, lower case, besides those whose host is in allowedHosts when loopback; null = any. */
+  readonly allowedOrigins: readonly string[] | null;
+  /** Extra mcp-param-* names to allow in CORS. */
+  readonly corsHeaders: readonly string[];
+  readonly sessionsMax: number;
+  readonly sessionIdleMs: number;
+  readonly memberTimeoutMs: number;
+  readonly drainMs: number;
+}
+
+/** Where the gateway listens; PEM texts for TLS. */
+export interface ListenSpec {
+  readonly host: string;
+  readonly port: number;
+  readonly idleTimeoutMs: number;
+  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | null } | null;
+  readonly http2: boolean;
+  readonly http3: boolean;
+}
+
+/** Everything the data path knows of the configuration. */
+export interface Snapshot {
+  /** Grows with each publication. */
+  readonly epoch: number;
+  readonly listen: ListenSpec;
+  readonly front: FrontSpec;
+  readonly servers: readonly ServerSpec[];
+  readonly endpoints: readonly EndpointSpec[];
+}

@@ -1,0 +1,170 @@
+// Writes docs/config.md, docs/errors.md and docs/sluice.schema.json from the code, or with --check says which are stale.
+// Called by `npm run docs`, `npm run ok` and test/unit/control/docs.test.ts. Promises: what the code decides (options, bounds,
+// defaults, error rows) is never written by hand; exit code 1 when --check finds a difference.
+import { readFile, writeFile } from 'node:fs/promises';
+import { ERRORS, type ErrorRow } from '../src/base/errors.ts';
+import { annotatedSchema, editorSchema, type SchemaNode } from '../src/control/editor.ts';
+
+/** A file to generate: path from the project's root, and its text. */
+export interface GeneratedFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** All generated files. */
+export async function generate(): Promise<readonly GeneratedFile[]> {
+  const intro = await readFile(new URL('./config-intro.md', import.meta.url), 'utf8');
+  return [
+    { path: 'docs/config.md', text: configPage(intro) },
+    { path: 'docs/errors.md', text: errorsPage() },
+    { path: 'docs/sluice.schema.json', text: `${JSON.stringify(editorSchema(), null, 2)}\n` },
+  ];
+}
+
+const MADE = '<!-- Made by scripts/docs.ts from the code: run `npm run docs` instead of editing. -->';
+
+// ── configuration ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function configPage(intro: string): string {
+  const root = annotatedSchema();
+  const top = section('Top level', '', root, false);
+  const sections = ['listen', 'limits', 'log'].map((key) => sectionsUnder(key, root.properties?.[key] ?? {}));
+  const servers = root.properties?.servers?.additionalProperties;
+  const kinds = typeof servers === 'object' ? (servers.anyOf ?? []) : [];
+  const serverSections = kinds.map((kind) => {
+    const name =
+      kind.properties?.command === undefined ? 'servers.NAME, over HTTP' : 'servers.NAME, a process';
+    return section(name, 'servers.NAME', kind, true);
+  });
+  const nested = [
+    ...new Map(
+      kinds.flatMap((kind) => Object.entries(kind.properties ?? {}).filter(([, node]) => node.properties)),
+    ).entries(),
+  ];
+  const nestedSections = nested.map(([key, node]) =>
+    section(`servers.NAME.${key}`, `servers.NAME.${key}`, node, true),
+  );
+  return [
+    `# Configuration\n\n${MADE}\n`,
+    intro.trim(),
+    '',
+    '## Options',
+    '',
+    top,
+    ...sections,
+    ...serverSections,
+    ...nestedSections,
+  ].join('\n');
+}
+
+function sectionsUnder(path: string, node: SchemaNode): string {
+  const below = Object.entries(node.properties ?? {}).filter(([, child]) => child.properties !== undefined);
+  return [
+    section(path, path, node, true),
+    ...below.map(([key, child]) => sectionsUnder(`${path}.${key}`, child)),
+  ].join('\n');
+}
+
+/** One table: every key of a mapping. */
+function section(title: string, path: string, node: SchemaNode, described: boolean): string {
+  const heading =
+    path === '' ? title : `\`${title.split(',')[0]}\`${title.includes(',') ? `,${title.split(',')[1]}` : ''}`;
+  const rows = Object.entries(node.properties ?? {}).map(([key, child]) => {
+    const required = node.required?.includes(key) === true;
+    return `| \`${key}\` | ${typeText(child)} | ${required ? '**required**' : defaultText(child)} | ${cell(child.description ?? '')} |`;
+  });
+  const lead = described && node.description !== undefined ? `${node.description}\n\n` : '';
+  return `### ${heading}\n\n${lead}| key | value | default | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+function typeText(node: SchemaNode): string {
+  if (node.enum !== undefined) return node.enum.map((value) => `\`${value}\``).join(', ');
+  switch (node.type) {
+    case 'integer':
+      return `${node.minimum} … ${node.maximum}${node.unit === undefined || node.unit === 'port' ? '' : ` ${node.unit}`}`;
+    case 'boolean':
+      return '`true`, `false`';
+    case 'array':
+      return 'list of text';
+    case 'object':
+      if (node.properties !== undefined) return 'see below';
+      return typeof node.additionalProperties === 'object' && node.additionalProperties.anyOf !== undefined
+        ? 'mapping, see below'
+        : 'mapping of text';
+    default:
+      return node.unit === 'path' ? 'path' : 'text';
+  }
+}
+
+function defaultText(node: SchemaNode): string {
+  if (node.default === undefined || node.properties !== undefined) return '';
+  if (Array.isArray(node.default) && node.default.length === 0) return 'none';
+  return node.type === 'object' ? 'none' : `\`${String(node.default)}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
+
+// ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const ROOMS: Readonly<Record<string, string>> = {
+  BASE: 'The gateway itself',
+  CONFIG: 'Configuration: refused before anything is served, with exit code 2',
+  RUNTIME: 'The machine refused',
+  SERVER: 'Admission of a request',
+  SCAN: 'The bytes are no message',
+  MCP: 'The message breaks the protocol',
+  SESSION: 'Sessions of clients before MCP 2026-07-28',
+  ROUTE: 'No such target',
+  UPSTREAM: 'The MCP server, or the way to it, failed',
+};
+
+function errorsPage(): string {
+  const rooms = new Map<string, [string, ErrorRow][]>();
+  for (const [code, row] of Object.entries(ERRORS)) {
+    const room = code.split('_')[1] ?? '';
+    rooms.set(room, [...(rooms.get(room) ?? []), [code, row]]);
+  }
+  const parts = [...rooms].map(([room, rows]) => {
+    const lines = rows.map(
+      ([code, row]) =>
+        `| \`${code}\` | ${row.http} | ${row.jsonrpc} | ${row.source} | ${row.retry} | ${cell(row.message)} |`,
+    );
+    return `## ${ROOMS[room] ?? room}\n\n| code | HTTP | JSON-RPC | whose fault | retry | message |\n|---|---|---|---|---|---|\n${lines.join('\n')}\n`;
+  });
+  return `# Errors
+
+${MADE}
+
+Everything that goes wrong on purpose has one row here. A reply carries the HTTP status, and in its body the JSON-RPC code, the message
+with what was found, and in \`error.data\` the code of the row (\`gw\`) and \`retry\`. The request's id is in it whenever it could be read.
+
+- *whose fault*: \`client\` (the request or the configuration is wrong), \`gateway\` (Sluice is full, stopping or broken), \`upstream\` (the MCP server or the way to it).
+- *retry*: \`never\` (it was refused, or may have been executed), \`fresh-connection\` (nothing of it was executed, a new connection may succeed at once), \`safe\` (nothing was executed, trying later is fine).
+
+${parts.join('\n')}`;
+}
+
+// ── the files ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Paths of the generated files that differ from what is in the tree. */
+export async function stale(): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for (const { path, text } of await generate()) {
+    const there = await readFile(new URL(`../${path}`, import.meta.url), 'utf8').catch(() => '');
+    if (there !== text) paths.push(path);
+  }
+  return paths;
+}
+
+if (import.meta.main) {
+  if (process.argv.includes('--check')) {
+    const paths = await stale();
+    for (const path of paths) console.error(`${path} is not what the code says: run \`npm run docs\``);
+    process.exitCode = paths.length === 0 ? 0 : 1;
+  } else {
+    for (const { path, text } of await generate())
+      await writeFile(new URL(`../${path}`, import.meta.url), text);
+  }
+}

@@ -1,0 +1,129 @@
+// Finds, loads and compiles the configuration of a command.
+// Called by serve, stdio and check. Promises: prints every problem on stderr before it gives up; the order in which
+// files are looked for is written here and in docs/config.md.
+import { compile } from '../control/compile.ts';
+import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
+import { resolvePath } from '../control/place.ts';
+import { noteLine, problemLine } from '../control/problem.ts';
+import type { Config } from '../control/schema.ts';
+import type { Level } from '../observe/log.ts';
+import { isScanPreference } from '../scan/scan.ts';
+import type { Snapshot } from '../snapshot.ts';
+import type { World } from './world.ts';
+
+/** Names looked for in the working directory, in this order. */
+const LOCAL_NAMES = [
+  'sluice.yaml',
+  'sluice.yml',
+  'sluice.json',
+  'sluice.jsonc',
+  'sluice.toml',
+  '.mcp.json',
+  'mcp.json',
+];
+/** Names looked for in ~/.config/sluice, in this order. */
+const HOME_NAMES = ['sluice.yaml', 'sluice.yml', 'sluice.json', 'sluice.jsonc', 'sluice.toml', 'mcp.json'];
+
+/** A file that was found: absolute, and as messages call it. */
+export interface FoundConfig {
+  readonly path: string;
+  readonly shown: string;
+}
+
+/** The file to use: the one named, else the first that exists; null when there is none. */
+export async function findConfig(world: World, named: string | undefined): Promise<FoundConfig | null> {
+  if (named !== undefined) return { path: resolvePath(world.cwd, named), shown: named };
+  for (const name of LOCAL_NAMES) {
+    const path = resolvePath(world.cwd, name);
+    if (await world.runtime.files.exists(path)) return { path, shown: name };
+  }
+  const base = homeConfig(world);
+  if (base === null) return null;
+  for (const name of HOME_NAMES) {
+    const path = `${base}/${name}`;
+    if (await world.runtime.files.exists(path)) return { path, shown: path };
+  }
+  return null;
+}
+
+/** Directory of the user's own configuration (XDG Base Directory Specification), or null without a home. */
+function homeConfig(world: World): string | null {
+  const { XDG_CONFIG_HOME: xdg, HOME: home } = world.env;
+  if (xdg?.startsWith('/') === true) return `${xdg}/sluice`;
+  return home === undefined || home === '' ? null : `${home}/.config/sluice`;
+}
+
+/** Said when there is no configuration. */
+export const NO_CONFIG = `cannot find a configuration here (${LOCAL_NAMES.join(', ')}) or in ~/.config/sluice
+Make one: write sluice.yaml with the lines
+  servers:
+    files: { command: npx, args: [-y, "@modelcontextprotocol/server-filesystem", "."] }
+or name the mcpServers file of a client you have: --config ~/.cursor/mcp.json`;
+
+/** Finds and loads; null after the reason was printed (then the exit code is 2). */
+export async function loadNamed(world: World, named: string | undefined): Promise<LoadedConfig | null> {
+  const found = await findConfig(world, named);
+  if (found === null) {
+    world.err(`sluice: ${NO_CONFIG}\n`);
+    return null;
+  }
+  const loaded = await loadConfig(world.runtime.files, { ...found, env: world.env });
+  if (!loaded.ok) {
+    printProblems(world, loaded);
+    return null;
+  }
+  for (const note of loaded.notes) world.err(`note: ${noteLine(note)}\n`);
+  return loaded;
+}
+
+/** Prints every problem, one a line. */
+export function printProblems(world: World, refused: RefusedConfig): void {
+  for (const problem of refused.problems) world.err(`${problemLine(problem)}\n`);
+  const count = refused.problems.length;
+  world.err(`sluice: the configuration is refused: ${count} problem${count === 1 ? '' : 's'}\n`);
+}
+
+/** What the command line says instead of the file. */
+export interface Overrides {
+  readonly host?: string;
+  readonly port?: number;
+  readonly log?: Level;
+}
+
+/** A configuration that is ready to serve. */
+export interface Ready {
+  readonly snapshot: Snapshot;
+  readonly level: Level;
+  readonly scan: Config['scan'];
+}
+
+/** Compiles a configuration under the overrides; null after the reason was printed (then the exit code is 2). */
+export function prepare(
+  world: World,
+  loaded: Pick<LoadedConfig, 'config' | 'material'>,
+  overrides: Overrides,
+): Ready | null {
+  const { config, material } = loaded;
+  const { host = config.listen.host, port = config.listen.port, log = config.log.level } = overrides;
+  const scan = scanPreference(world, config.scan);
+  if (scan === null) return null;
+  const snapshot = compile({
+    config: { ...config, listen: { ...config.listen, host, port } },
+    material,
+    env: world.env,
+    epoch: 1,
+  });
+  if (snapshot.servers.length === 0) {
+    world.err('sluice: cannot serve: every server of the configuration is disabled\n');
+    return null;
+  }
+  return { snapshot, level: log, scan };
+}
+
+function scanPreference(world: World, configured: Config['scan']): Config['scan'] | null {
+  const asked = world.env.SLUICE_SCAN ?? '';
+  if (asked === '') return configured;
+  if (isScanPreference(asked)) return asked;
+  world.err(`sluice: cannot use SLUICE_SCAN: found '${asked}'; allowed: auto, addon, portable\n`);
+  return null;
+}

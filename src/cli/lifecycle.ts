@@ -1,0 +1,76 @@
+// A gateway from its start to its end: ready line, welcome, drain on the first signal, stop on the second.
+// Called by serve and run. Promises: resolves to the exit code once nothing is left running.
+import { encode } from '../base/bytes.ts';
+import type { WarmThread } from '../gateway.ts';
+import { createLog, type Level, type Log, type LogOutput } from '../observe/log.ts';
+import type { Ready } from './configure.ts';
+import { EXIT, type World } from './world.ts';
+
+/** How to serve. */
+export interface ServeRequest extends Ready {
+  /** Print what to try next. */
+  readonly welcome: boolean;
+}
+
+/** Where log lines of this process go. */
+function logOutput(world: World): LogOutput {
+  const { standard, clock } = world.runtime;
+  return { write: (line) => standard.writeStderr(encode(line)), wall: () => clock.wall() };
+}
+
+/** The log for a level. */
+export function openLog(world: World, level: Level): Log {
+  return createLog(level, logOutput(world));
+}
+
+/** Starts a gateway and stays until it is told to stop. */
+export async function serveUntilStopped(
+  world: World,
+  request: ServeRequest,
+  warm?: WarmThread,
+): Promise<number> {
+  const { snapshot, scan, level } = request;
+  const log = openLog(world, level);
+  const { startGateway } = await import('../gateway.ts');
+  const gateway = await startGateway({ runtime: world.runtime, snapshot, log, scan, logLevel: level }, warm);
+  // The gateway has logged why it died by then.
+  const died = gateway.died.then(() => EXIT.failed);
+  const stopped = Promise.race([untilStopped(world, gateway), died]);
+  // Whoever starts the gateway waits for this line: it is written at every level but silent.
+  const announce = openLog(world, level === 'silent' ? 'silent' : 'info');
+  announce.info('ready', {
+    url: gateway.url,
+    urls: snapshot.endpoints.map((endpoint) => gateway.url + endpoint.path),
+    readyMs: world.sinceStartMs(),
+    scanner: gateway.scanner.name,
+    kernel: gateway.scanner.kernel,
+    scannerReason: gateway.scanner.reason,
+    version: world.version,
+  });
+  if (request.welcome) {
+    const { welcomeText } = await import('./welcome.ts');
+    world.out(await welcomeText(gateway.url, snapshot, world.isColourWanted()));
+  }
+  return await stopped;
+}
+
+/** The part of a gateway that a signal needs. */
+export interface Stoppable {
+  drain(): Promise<void>;
+  stop(): void;
+}
+
+/** First signal: drain, then exit code 0. Second signal: stop at once, with the signal's exit code. */
+export function untilStopped(world: World, gateway: Stoppable): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let signals = 0;
+    world.onStopSignal((exitCode) => {
+      signals++;
+      if (signals === 1) gateway.drain().then(() => resolve(EXIT.ok), reject);
+      else {
+        gateway.stop();
+        resolve(exitCode);
+      }
+    });
+  });
+}

@@ -1,0 +1,196 @@
+// The command line: every command with its options, help and examples.
+// Called by main.ts and tests. Promises: the modules of a command are loaded when it runs, not before (start-up time);
+// a wrong command line exits with 2 and says what is allowed; nothing a command throws escapes.
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { GatewayError } from '../base/errors.ts';
+import { EXIT, type World } from './world.ts';
+
+/** Where `list` and `call` look for a gateway unless told otherwise. */
+const DEFAULT_URL = 'http://127.0.0.1:8700';
+
+/** Runs one command line (without the program's own name); resolves to the exit code. */
+export async function runProgram(args: readonly string[], world: World): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(world, (code) => {
+    exitCode = code;
+  });
+  try {
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    world.err(`sluice: ${faultText(thrown)}\n`);
+    return EXIT.failed;
+  }
+}
+
+function faultText(thrown: unknown): string {
+  if (thrown instanceof GatewayError && thrown.code !== 'GW_BASE_INTERNAL')
+    return `${thrown.message} [${thrown.code}]`;
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}
+
+/** The program with all its commands; `done` is told a command's exit code. */
+function createProgram(world: World, done: (exitCode: number) => void): Command {
+  const program = new Command('sluice')
+    .description(
+      'An edge gateway for the Model Context Protocol: one door between many AI clients and many MCP servers.',
+    )
+    .version(world.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureOutput({
+      writeOut: (text) => world.out(text),
+      writeErr: (text) => world.err(text.replace(/^error: /, 'sluice: ')),
+      getOutHasColors: () => world.isColourWanted(),
+      getErrHasColors: () => false,
+    });
+  program.addHelpText(
+    'after',
+    examples([
+      'sluice serve --config sluice.yaml',
+      'sluice run -- npx -y @modelcontextprotocol/server-filesystem .',
+      'sluice list',
+    ]),
+  );
+  for (const add of [addServe, addRun, addStdio, addCheck, addList, addCall]) add(program, world, done);
+  return program;
+}
+
+function addServe(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('serve')
+    .description('Serve the MCP servers of a configuration over HTTP.')
+    .addOption(configOption())
+    .option('--host <host>', 'listen on this address instead of listen.host')
+    .option('--port <port>', 'listen on this port instead of listen.port; 0 takes any free one', port)
+    .addOption(levelOption())
+    .option('--welcome', 'print what to try next once it serves')
+    .addHelpText(
+      'after',
+      examples([
+        'sluice serve',
+        'sluice serve --config ./sluice.yaml --port 8080',
+        'sluice serve --config ~/.cursor/mcp.json --log debug',
+      ]),
+    )
+    .action(async (options) => done(await (await import('./serve.ts')).serve(world, options)));
+}
+
+function addRun(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('run')
+    .description('Put one stdio MCP server on HTTP, at /mcp.')
+    .usage('[options] -- COMMAND [ARGUMENT...]')
+    .argument('<command...>', 'the program to start and its arguments')
+    .option('--host <host>', 'listen on this address', '127.0.0.1')
+    .option('--port <port>', 'listen on this port; 0 takes any free one', port, 8700)
+    .option('--name <name>', 'name of the server, for /mcp/<name> and the log (default: from the command)')
+    .addOption(levelOption())
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      examples([
+        'sluice run -- npx -y @modelcontextprotocol/server-filesystem .',
+        'API_TOKEN=… sluice run --port 9000 --name docs -- ./docs-server --verbose',
+      ]),
+    )
+    .action(async (command, options) => done(await (await import('./run.ts')).run(world, command, options)));
+}
+
+function addStdio(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('stdio')
+    .description(
+      'Serve all servers of a configuration on stdin and stdout, for a client that starts its servers itself.',
+    )
+    .addOption(configOption())
+    .addOption(levelOption())
+    .addHelpText('after', examples(['sluice stdio --config /home/me/sluice.yaml']))
+    .action(async (options) => done(await (await import('./stdio.ts')).stdio(world, options)));
+}
+
+function addCheck(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('check')
+    .description('Validate a configuration and print what it amounts to. Starts nothing.')
+    .addOption(configOption())
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples([
+        'sluice check',
+        'sluice check --config ~/.cursor/mcp.json',
+        'sluice check --json | jq .servers',
+      ]),
+    )
+    .action(async (options) => done(await (await import('./check.ts')).check(world, options)));
+}
+
+function addList(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('list')
+    .description('List the tools of a running gateway.')
+    .option('--url <url>', 'where the gateway is', DEFAULT_URL)
+    .option('--server <name>', 'only the tools of this server')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples(['sluice list', 'sluice list --server clock', 'sluice list --json | jq -r .[].name']),
+    )
+    .action(async (options) => done(await (await import('./list.ts')).list(world, options)));
+}
+
+function addCall(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('call')
+    .description('Call a tool through a running gateway and print what it answers.')
+    .argument('<server>', 'name of the server')
+    .argument('<tool>', "the tool's own name, without prefix")
+    .argument('[json]', 'its arguments: a JSON object, @FILE, or - for stdin', '{}')
+    .option('--url <url>', 'where the gateway is', DEFAULT_URL)
+    .option('--json', 'print the whole result as JSON')
+    .addHelpText(
+      'after',
+      examples([
+        'sluice call clock now',
+        `sluice call clock roll '{"count":3}'`,
+        'sluice call notes add @note.json',
+        `echo '{"text":"one two"}' | sluice call notes count - --json`,
+      ]),
+    )
+    .action(async (server, tool, json, options) =>
+      done(await (await import('./call.ts')).call(world, { server, tool, json }, options)),
+    );
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+function configOption(): Option {
+  return new Option(
+    '--config <file>',
+    'configuration: .yaml, .json, .jsonc or .toml, or the mcpServers JSON of any client (default: sluice.yaml and others here, then in ~/.config/sluice)',
+  );
+}
+
+function levelOption(): Option {
+  return new Option('--log <level>', 'least level of log lines, instead of log.level').choices([
+    'debug',
+    'info',
+    'warn',
+    'error',
+    'silent',
+  ]);
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && value <= 65_535) return value;
+  // commander asks for this class.
+  throw new InvalidArgumentError('Allowed: a whole number from 0 to 65535.');
+}

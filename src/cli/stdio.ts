@@ -1,0 +1,30 @@
+// `sluice stdio`: all servers of a configuration on stdin and stdout, for clients that start their servers themselves.
+// Called by program.ts. Promises: stdout carries the protocol and nothing else; ends when stdin does.
+import type { Level } from '../observe/log.ts';
+import { loadNamed, prepare } from './configure.ts';
+import { openLog } from './lifecycle.ts';
+import { EXIT, type World } from './world.ts';
+
+/** Options as the command line gives them. */
+export interface StdioOptions {
+  readonly config?: string;
+  readonly log?: Level;
+}
+
+/** Runs the command; resolves to the exit code. */
+export async function stdio(world: World, options: StdioOptions): Promise<number> {
+  const loaded = await loadNamed(world, options.config);
+  const ready = loaded === null ? null : prepare(world, loaded, options);
+  if (ready === null) return EXIT.usage;
+  const { snapshot, scan, level } = ready;
+  const { startStdio } = await import('../gateway.ts');
+  const ended = startStdio({
+    runtime: world.runtime,
+    snapshot,
+    log: openLog(world, level),
+    scan,
+    logLevel: level,
+  });
+  const signalled = new Promise<number>((resolve) => world.onStopSignal(resolve));
+  return Promise.race([ended.then(() => EXIT.ok), signalled]);
+}

@@ -1,0 +1,218 @@
+// A validated configuration → the frozen Snapshot that the data path reads.
+// Called by cli/ before the gateway starts and later by the reload. Promises: pure; asserts again what the data path rests
+// on; every value in the result is plain data, so that it crosses threads as a message.
+import { assert, must } from '../base/assert.ts';
+import { encode } from '../base/bytes.ts';
+import type { EndpointSpec, FrontSpec, ListenSpec, Snapshot } from '../snapshot.ts';
+import type { HttpTarget, ServerSpec, StdioTarget } from '../upstream/spec.ts';
+import type { Environment } from './references.ts';
+import type { Config } from './schema.ts';
+import {
+  type HttpServerConfig,
+  OWN_HEADERS,
+  SERVER_NAME,
+  type ServerConfig,
+  type StdioServerConfig,
+} from './server-schema.ts';
+
+/** What a configuration is compiled with. */
+export interface CompileInput {
+  readonly config: Config;
+  /** PEM texts by absolute path. */
+  readonly material: ReadonlyMap<string, string>;
+  /** The gateway's environment: the base of every process's. */
+  readonly env: Environment;
+  /** Grows with each publication. */
+  readonly epoch: number;
+}
+
+/** Builds the Snapshot. Disabled servers are not in it. */
+export function compile(input: CompileInput): Snapshot {
+  const { config } = input;
+  const named = Object.entries(config.servers).filter(([, server]) => !server.disabled);
+  const servers = named.map(([name, server]) => compileServer(name, server, input));
+  assert(input.epoch > 0, 'epochs count from 1');
+  return deepFreeze({
+    epoch: input.epoch,
+    listen: compileListen(config, input.material),
+    front: compileFront(config),
+    servers,
+    endpoints: compileEndpoints(
+      servers.map((server) => server.name),
+      config.prefix,
+    ),
+  });
+}
+
+function compileListen(config: Config, material: ReadonlyMap<string, string>): ListenSpec {
+  const { host, port, idleTimeoutMs, tls, http2, http3 } = config.listen;
+  assert(tls !== undefined || !(http2 || http3), 'HTTP/2 and HTTP/3 come with TLS');
+  assert(Number.isInteger(port) && port >= 0 && port <= 65_535, 'a port is a 16-bit number');
+  return {
+    host: bareHost(host),
+    port,
+    idleTimeoutMs,
+    tls:
+      tls === undefined
+        ? null
+        : {
+            cert: must(material.get(tls.cert), 'text of listen.tls.cert'),
+            key: must(material.get(tls.key), 'text of listen.tls.key'),
+            clientCa:
+              tls.clientCa === undefined
+                ? null
+                : must(material.get(tls.clientCa), 'text of listen.tls.clientCa'),
+          },
+    http2,
+    http3,
+  };
+}
+
+function compileFront(config: Config): FrontSpec {
+  const { limits, listen } = config;
+  assert(limits.bodyBytesMax > 0 && limits.exchangesMax > 0, 'limits let something through');
+  return {
+    ...limits,
+    allowedHosts: allowedHosts(listen.host, listen.allowedHosts),
+    allowedOrigins: listen.allowedOrigins.includes('*') ? null : unique(listen.allowedOrigins),
+    corsHeaders: unique(listen.corsHeaders),
+  };
+}
+
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+
+/**
+ * Host names that are accepted, lower case, IPv6 in brackets; null = any. Without a list: the names of this machine's loopback, and the address
+ * listened on (an unspecified address names no host, so it adds nothing).
+ */
+export function allowedHosts(
+  listenHost: string,
+  configured: readonly string[] | undefined,
+): readonly string[] | null {
+  if (configured?.includes('*') === true) return null;
+  if (configured !== undefined) return unique(configured);
+  const host = bareHost(listenHost).toLowerCase();
+  if (host === '0.0.0.0' || host === '::') return LOOPBACK_HOSTS;
+  return unique([...LOOPBACK_HOSTS, host.includes(':') ? `[${host}]` : host]);
+}
+
+/** An address without the brackets that IPv6 wears in URLs. */
+function bareHost(host: string): string {
+  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+}
+
+function unique(names: readonly string[]): readonly string[] {
+  return [...new Set(names.map((name) => name.toLowerCase()))];
+}
+
+function compileServer(name: string, server: ServerConfig, input: CompileInput): ServerSpec {
+  assert(SERVER_NAME.test(name), 'a server name is safe in paths and before the prefix');
+  const { timeouts } = server;
+  assert(timeouts.firstByteMs <= timeouts.totalMs, 'a first-byte deadline lies within the total deadline');
+  return {
+    name,
+    target: 'url' in server ? httpTarget(server, input.material) : stdioTarget(server, input.env),
+    forwardHeaders: unique(server.forwardHeaders),
+    connectTimeoutMs: timeouts.connectMs,
+    firstByteTimeoutMs: timeouts.firstByteMs,
+    replyIdleTimeoutMs: timeouts.replyIdleMs,
+    totalTimeoutMs: timeouts.totalMs,
+    queueDepthMax: server.queueDepthMax,
+  };
+}
+
+function httpTarget(server: HttpServerConfig, material: ReadonlyMap<string, string>): HttpTarget {
+  const url = new URL(server.url);
+  const secure = url.protocol === 'https:';
+  assert(secure || url.protocol === 'http:', 'a URL is http or https');
+  const pem = (path: string | undefined): string | null =>
+    path === undefined ? null : must(material.get(path), 'text of a PEM file');
+  const { tls } = server;
+  return {
+    kind: 'http',
+    client: server.client,
+    secure,
+    host: bareHost(url.hostname),
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+    unixPath: server.unixPath ?? null,
+    path: url.pathname + url.search,
+    url: shownTarget(url),
+    headers: targetHeaders(server, url),
+    tls: {
+      serverName: tls.serverName ?? null,
+      ca: pem(tls.ca),
+      cert: pem(tls.cert),
+      key: pem(tls.key),
+      verify: tls.verify,
+    },
+    connectionsMax: server.connectionsMax,
+  };
+}
+
+/** A URL for messages: no credentials, and no query since that is where tokens are put. */
+function shownTarget(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+function targetHeaders(server: HttpServerConfig, url: URL): readonly string[] {
+  // Two spellings of one name: the later one counts.
+  const headers = new Map<string, string>();
+  for (const [name, value] of Object.entries(server.headers)) {
+    assert(!OWN_HEADERS.includes(name.toLowerCase()), 'configured headers leave those of the protocol alone');
+    assert(!/[\r\n\0]/.test(value), 'a header value is one line');
+    headers.set(name.toLowerCase(), value);
+  }
+  if ((url.username !== '' || url.password !== '') && !headers.has('authorization')) {
+    const bytes = encode(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`);
+    headers.set('authorization', `Basic ${btoa(String.fromCharCode(...bytes))}`);
+  }
+  return [...headers].flat();
+}
+
+/** What every process gets of the gateway's environment: enough to find programs, a home and a language, and no secret. */
+const INHERITED = /^(?:PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TMPDIR|SHELL|TERM|TZ)$/;
+
+/** The complete environment of a process: the base, what it inherits by name, what is configured; later wins. */
+function childEnvironment(
+  server: Pick<StdioServerConfig, 'env' | 'inheritEnv'>,
+  env: Environment,
+): Readonly<Record<string, string>> {
+  const complete: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && (INHERITED.test(name) || server.inheritEnv.includes(name)))
+      complete[name] = value;
+  }
+  return Object.assign(complete, server.env);
+}
+
+function stdioTarget(server: StdioServerConfig, env: Environment): StdioTarget {
+  assert(server.command !== '', 'a process has a command');
+  return {
+    kind: 'stdio',
+    command: server.command,
+    args: server.args,
+    cwd: server.cwd ?? null,
+    env: childEnvironment(server, env),
+  };
+}
+
+function compileEndpoints(names: readonly string[], prefix: Config['prefix']): readonly EndpointSpec[] {
+  const all: EndpointSpec = {
+    name: '',
+    path: '/mcp',
+    members: names.map((_, index) => index),
+    prefixed: names.length !== 1 || prefix === 'always',
+  };
+  return [
+    all,
+    ...names.map((name, index) => ({ name, path: `/mcp/${name}`, members: [index], prefixed: false })),
+  ];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const below of Object.values(value)) deepFreeze(below);
+  }
+  return value;
+}

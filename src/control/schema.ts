@@ -1,0 +1,189 @@
+// The one description of every option: type, unit, default, bounds, meaning.
+// Called by check.ts (validates with it), editor.ts and scripts/docs.ts (docs/config.md, the editors' JSON Schema) and compile.ts (its types).
+// Promises: an option that is here does something; unknown keys are refused; defaults that are limits come from base/limits.ts.
+import * as z from 'zod/mini';
+import { LIMITS } from '../base/limits.ts';
+import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
+import { SERVER_NAME, SERVER_NAME_RULE, serverSchema } from './server-schema.ts';
+
+const hostName = shaped(
+  /^(?:\*|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)$/,
+  "a host name without a port, an address ([::1] for IPv6), or '*'",
+);
+const origin = shaped(
+  /^(?:\*|null|[a-z][a-z0-9+.-]*:\/\/[^/\s?#]+)$/i,
+  "an origin such as https://app.example, or '*'",
+);
+const paramHeader = shaped(
+  /^mcp-param-[!#$%&'*+.^_`|~0-9A-Za-z-]+$/i,
+  'a header name that begins with Mcp-Param-',
+);
+
+const listenTls = told(
+  z.strictObject({
+    cert: file('PEM file of the certificate chain.'),
+    key: file('PEM file of the private key.'),
+    clientCa: z.optional(
+      file(
+        'PEM file of the authorities that client certificates must come from. Left out: no client certificate is asked for.',
+      ),
+    ),
+  }),
+  'Serves HTTPS with these files. Left out: plain HTTP.',
+);
+
+const listen = told(
+  z.prefault(
+    z
+      .strictObject({
+        host: told(z._default(text(''), '127.0.0.1'), 'Address to listen on.'),
+        port: whole('port', { min: 0, max: 65_535, value: 8700 }, 'Port to listen on; 0 takes any free one.'),
+        // 75 s outlives the 60 s for which load balancers commonly keep their own side; Bun counts up to 255 s.
+        idleTimeoutMs: time(
+          1_000,
+          255_000,
+          75_000,
+          'A connection without a request is closed after this long.',
+        ),
+        tls: z.optional(listenTls),
+        http2: flag(false, 'Speaks HTTP/2 as well; needs `tls`.'),
+        http3: flag(false, 'Speaks HTTP/3 as well, on the same port over UDP; needs `tls`.'),
+        allowedHosts: z.optional(
+          told(
+            z.array(hostName).check(z.minLength(1), z.maxLength(1024)),
+            "Host names that requests may be addressed to (the Host header, without port). Left out: localhost, 127.0.0.1 and [::1], and `host` itself when that is another address. '*' accepts every name: only behind something that checks it.",
+          ),
+        ),
+        allowedOrigins: list(
+          origin,
+          1024,
+          "Web origins whose pages may call the gateway (the Origin header), besides origins whose host is one of the allowed hosts. '*' accepts every origin.",
+        ),
+        corsHeaders: list(
+          paramHeader,
+          256,
+          '`Mcp-Param-…` headers that web pages may send besides those of the protocol.',
+        ),
+      })
+      .check(
+        z.refine((value) => value.tls !== undefined || !value.http2, {
+          path: ['http2'],
+          error: 'false, or true together with tls',
+        }),
+        z.refine((value) => value.tls !== undefined || !value.http3, {
+          path: ['http3'],
+          error: 'false, or true together with tls',
+        }),
+      ),
+    {},
+  ),
+  'Where clients connect.',
+);
+
+/** A limit whose default is that of base/limits.ts. */
+function limit(
+  name: keyof typeof LIMITS & string,
+  unit: string,
+  range: readonly [number, number],
+  meaning: string,
+) {
+  return whole(unit, { min: range[0], max: range[1], value: LIMITS[name] }, meaning);
+}
+
+const limits = told(
+  z.prefault(
+    z.strictObject({
+      bodyBytesMax: limit(
+        'bodyBytesMax',
+        'bytes',
+        [1024, LIMITS.messageBytesMax],
+        'Largest request body; a larger one is refused with 413.',
+      ),
+      headerCountMax: limit(
+        'headerCountMax',
+        'headers',
+        [16, 100],
+        'Most header lines of a request; more are refused with 431.',
+      ),
+      headerBytesMax: limit(
+        'headerBytesMax',
+        'bytes',
+        [1024, 16_384],
+        'All header bytes of a request together; more are refused with 431.',
+      ),
+      exchangesMax: limit(
+        'exchangesMax',
+        'exchanges',
+        [1, 1_000_000],
+        'Exchanges under way at once; more are refused with 503.',
+      ),
+      sessionsMax: limit(
+        'sessionsMax',
+        'sessions',
+        [1, 10_000_000],
+        'Sessions of clients before MCP 2026-07-28 that are held at once; more are refused with 503.',
+      ),
+      sessionIdleMs: limit(
+        'sessionIdleMs',
+        'ms',
+        [1_000, 7 * DAY],
+        'A session that nobody used for this long is ended.',
+      ),
+      memberTimeoutMs: limit(
+        'memberTimeoutMs',
+        'ms',
+        [10, 10 * MINUTE],
+        'Longest wait for one server when all are asked for a list.',
+      ),
+      drainMs: limit(
+        'drainMs',
+        'ms',
+        [0, 60 * MINUTE],
+        'Time that running exchanges get to finish when the gateway stops.',
+      ),
+    }),
+    {},
+  ),
+  'Bounds on what clients may ask for.',
+);
+
+const log = told(
+  z.prefault(
+    z.strictObject({
+      level: choice(
+        ['debug', 'info', 'warn', 'error', 'silent'],
+        'info',
+        'Least level of the log lines written to stderr.',
+      ),
+    }),
+    {},
+  ),
+  'The log: one JSON object a line, on stderr.',
+);
+
+/** The whole configuration. */
+export const configSchema = z.strictObject({
+  $schema: z.optional(told(z.string(), 'For editors: where the JSON Schema of this file is.')),
+  listen,
+  limits,
+  log,
+  prefix: choice(
+    ['auto', 'always'],
+    'auto',
+    'Names on /mcp: `auto` writes them as server__tool when there are several servers, `always` also when there is one.',
+  ),
+  scan: choice(
+    ['auto', 'addon', 'portable'],
+    'auto',
+    'Which scanner reads messages: the native addon, its portable twin, or the addon when it can be loaded. SLUICE_SCAN decides before this.',
+  ),
+  servers: told(
+    z
+      .record(shaped(SERVER_NAME, SERVER_NAME_RULE), serverSchema)
+      .check(z.refine((servers) => Object.keys(servers).length > 0, { error: 'at least one server' })),
+    'The MCP servers behind the gateway, by name. Each is reached as /mcp/<name> and all together as /mcp.',
+  ),
+});
+
+/** A validated configuration: every default filled in, paths absolute. */
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,96 @@
+// Who stands between the load and the echo upstream: nobody, nginx, or the gateway.
+// Called by routed.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
+// upstream open, writes no access log, and lives in a temporary folder that goes with it.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, startTarget, type Target } from './target.ts';
+
+const ROOT = join(import.meta.dir, '..', '..');
+
+/** Name of the echo server in the gateway's configuration. */
+const SERVER = 'echo';
+
+/** Starts the echo upstream. Its URL is the MCP endpoint. */
+export function startEcho(): Promise<Target> {
+  return startTarget('direct', [process.execPath, join(import.meta.dir, 'echo.ts')], {
+    stream: 'stdout',
+    read(line) {
+      const found = /"port":(\d+)/.exec(line);
+      return found === null ? null : `http://127.0.0.1:${found[1]}/mcp`;
+    },
+  });
+}
+
+async function inFolder(start: (folder: string) => Promise<Target>): Promise<Target> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const target = await start(folder);
+    return { ...target, stop: () => target.stop().finally(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function nginxConfig(folder: string, port: number, upstream: URL): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr notice;
+events { worker_connections 2048; }
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
+  keepalive_requests 100000000;
+  upstream echo { server ${upstream.host}; keepalive 256; keepalive_requests 100000000; }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://echo;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+    }
+  }
+}
+`;
+}
+
+/** Starts nginx as a blind proxy with one worker in one process. */
+export function startNginx(program: string, upstream: string): Promise<Target> {
+  return inFolder((folder) => {
+    const port = freePort();
+    const url = new URL(upstream);
+    writeFileSync(join(folder, 'nginx.conf'), nginxConfig(folder, port, url));
+    return startTarget('nginx', [program, '-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], {
+      stream: 'stderr',
+      read: (line) =>
+        line.includes('start') || line.includes('epoll') ? `http://127.0.0.1:${port}${url.pathname}` : null,
+    });
+  });
+}
+
+/** Starts the gateway as its users do, with one HTTP server. */
+export function startGateway(upstream: string): Promise<Target> {
+  return inFolder((folder) => {
+    const config = join(folder, 'sluice.json');
+    writeFileSync(
+      config,
+      JSON.stringify({ listen: { host: '127.0.0.1', port: 0 }, servers: { [SERVER]: { url: upstream } } }),
+    );
+    return startTarget('sluice', [join(ROOT, 'bin', 'sluice'), 'serve', '--config', config], {
+      stream: 'stderr',
+      read: readReadyLine,
+    });
+  });
+}
+
+/** The URL of the echo server's endpoint from the gateway's `ready` line, or null for any other line. */
+function readReadyLine(line: string): string | null {
+  if (!line.includes('"msg":"ready"')) return null;
+  const found = /"(http:\/\/[^"/]+)[^"]*"/.exec(line);
+  return found === null ? null : `${found[1]}/mcp/${SERVER}`;
+}

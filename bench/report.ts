@@ -1,0 +1,73 @@
+// What a bench hands back, and how it is shown: aligned tables on the terminal, JSON for machines.
+// Called by bench/run.ts, test/bench.test.ts and every bench. Promises: figures are medians of their rounds unless the
+// row says otherwise; a bench that could not run is a row with the reason, never silence.
+
+/** One line of a bench's result: what was measured, then named figures with their units in the names. */
+export interface BenchRow {
+  readonly name: string;
+  readonly figures: Readonly<Record<string, number | string>>;
+}
+
+/** A bench's result. `checksum` shows that the work was done, and stays the same for the same input. */
+export interface BenchResult {
+  readonly title: string;
+  readonly method: string;
+  readonly rows: readonly BenchRow[];
+  readonly checksum: number;
+  /** Set when the bench could not run here: what is missing and how to get it. */
+  readonly skipped?: string;
+}
+
+/** Middle value (mean of the two middle ones for an even count); NaN for none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle];
+  if (upper === undefined) return Number.NaN;
+  const lower = sorted[middle - 1];
+  return sorted.length % 2 === 1 || lower === undefined ? upper : (lower + upper) / 2;
+}
+
+/** A bench that did not run, with the reason. */
+export function skippedBench(title: string, reason: string): BenchResult {
+  return { title, method: '', rows: [], checksum: 0, skipped: reason };
+}
+
+/** FNV-1a over text, for checksums that are equal wherever they are computed. */
+export function checksumOf(text: string, from = 0x811c9dc5): number {
+  let hash = from;
+  for (let i = 0; i < text.length; i++) {
+    hash ^= text.charCodeAt(i);
+    hash = Math.imul(hash, 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** A number with as many decimals as its size deserves; text as it is. */
+export function formatFigure(value: number | string | undefined): string {
+  if (value === undefined) return '-';
+  if (typeof value === 'string') return value;
+  if (!Number.isFinite(value)) return '-';
+  const size = Math.abs(value);
+  if (size >= 1000 || Number.isInteger(value)) return Math.round(value).toLocaleString('en-US');
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+/** The result as an aligned text table, ending in a newline. */
+export function renderTable(result: BenchResult): string {
+  if (result.skipped !== undefined) return `${result.title}\n  skipped: ${result.skipped}\n`;
+  const columns: string[] = [];
+  for (const row of result.rows) {
+    for (const key of Object.keys(row.figures)) if (!columns.includes(key)) columns.push(key);
+  }
+  const lines = [
+    ['', ...columns],
+    ...result.rows.map((row) => [row.name, ...columns.map((key) => formatFigure(row.figures[key]))]),
+  ];
+  const widths =
+    lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+  const text = lines.map((line) =>
+    `  ${line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`.trimEnd(),
+  );
+  return `${result.title}\n${result.method === '' ? '' : `  ${result.method}\n`}${text.join('\n')}\n  checksum ${result.checksum}\n`;
+}

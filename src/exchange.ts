@@ -49,8 +49,8 @@ export interface ExchangeStart {
   readonly headers: ClientHeaders;
   readonly startedAtMs: number;
   readonly owner: ExchangeOwner;
-  /** Headers that every reply of this exchange carries (request id, CORS). */
-  readonly replyHeaders: HeaderRecord;
+  /** Headers that every reply of this exchange carries (request id, CORS). The exchange's own to add to. */
+  readonly replyHeaders: Record<string, string>;
   readonly answer: (reply: Reply) => void;
 }
 
@@ -79,8 +79,11 @@ export class Exchange {
   errorCode: ErrorCode | null = null;
   /** True once the client went away. */
   gone = false;
+  /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
+  before: Exchange | null = null;
+  after: Exchange | null = null;
   readonly #owner: ExchangeOwner;
-  readonly #replyHeaders: HeaderRecord;
+  readonly #replyHeaders: Record<string, string>;
   readonly #answer: (reply: Reply) => void;
   #call: UpstreamCall | null = null;
   #onGone: (() => void) | null = null;
@@ -131,7 +134,9 @@ export class Exchange {
     if (this.#answered) return;
     this.#answered = true;
     this.status = status;
-    this.#answer({ status, headers: { ...this.#replyHeaders, ...headers }, body });
+    const own = this.#replyHeaders;
+    for (const name in headers) own[name] = headers[name] ?? '';
+    this.#answer({ status, headers: own, body });
     if (body === null || body instanceof Uint8Array) this.finish(this.outcome);
   }
 

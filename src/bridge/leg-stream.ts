@@ -2,7 +2,7 @@
 // Called by session.ts. Promises: a stream that cannot be used is drained quietly; its end is told exactly once.
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { type Message, readMessage } from '../mcp/envelope.ts';
-import { EventReader } from '../mcp/sse.ts';
+import { EventReader, type StreamEvent } from '../mcp/sse.ts';
 import type { Scanner } from '../scan/contract.ts';
 import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
 
@@ -10,11 +10,15 @@ import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
 export class LegStreamSink implements UpstreamSink {
   readonly #reader: EventReader;
   readonly #scanner: Scanner;
-  readonly #onMessage: (message: Message) => void;
+  readonly #onMessage: (message: Message, event: StreamEvent) => void;
   readonly #onOver: () => void;
   #usable = false;
 
-  constructor(scanner: Scanner, onMessage: (message: Message) => void, onOver: () => void) {
+  constructor(
+    scanner: Scanner,
+    onMessage: (message: Message, event: StreamEvent) => void,
+    onOver: () => void,
+  ) {
     this.#scanner = scanner;
     this.#reader = new EventReader(scanner);
     this.#onMessage = onMessage;
@@ -32,7 +36,7 @@ export class LegStreamSink implements UpstreamSink {
       this.#reader.push(bytes, (event) => {
         if (event.data.length === 0) return;
         const message = readMessage(this.#scanner, event.data);
-        if (!(message instanceof GatewayError)) this.#onMessage(message);
+        if (!(message instanceof GatewayError)) this.#onMessage(message, event);
       });
     } catch (thrown) {
       this.#usable = false;

@@ -5,7 +5,7 @@ import { type Edit, encode, splice } from '../base/bytes.ts';
 import { type Message, rawKey, span, text } from '../mcp/envelope.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { notificationEdits } from '../mcp/rewrite.ts';
-import { ENVELOPE, KIND } from '../scan/contract.ts';
+import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import type { Leg } from './leg.ts';
 import type { Draft } from './member.ts';
 
@@ -25,7 +25,12 @@ function latin1(raw: string): Uint8Array {
 /** The open questions of one session. */
 export class Questions {
   readonly #open = new Map<string, Question>();
+  readonly #scanner: Scanner;
   #nextId = 1;
+
+  constructor(scanner: Scanner) {
+    this.#scanner = scanner;
+  }
 
   /** A server's notification or request as the client is to see it; null when it is neither, or concerns nothing that is open. */
   toClient(leg: Leg, message: Message): Uint8Array | null {
@@ -49,8 +54,11 @@ export class Questions {
     const question = ours === null ? undefined : this.#open.get(ours);
     if (ours === null || at === null || question === undefined) return null;
     this.#open.delete(ours);
-    const edits = [{ start: at.start, end: at.end, insert: latin1(question.id) }];
-    return { leg: question.leg, draft: { body, envelope, edits } };
+    // Scanned anew: a server on stdio is told by the answer's own id whether it still waits for it.
+    const own = splice(body, [{ start: at.start, end: at.end, insert: latin1(question.id) }]);
+    const ownEnvelope = new Int32Array(ENVELOPE.length);
+    this.#scanner.scan(own, 0, own.length, ownEnvelope);
+    return { leg: question.leg, draft: { body: own, envelope: ownEnvelope, edits: [] } };
   }
 
   /** The leg whose request a client's progress notification belongs to, or null. */

@@ -1,8 +1,12 @@
+// A legacy session of an aggregated endpoint: one client session over one session ("leg") at each member server.
+// Called by sessions.ts (makes it) and proxy/aggregate-legacy.ts. Promises: a leg whose server lost it is healed once for all who wait; what servers say while
+// the client has no stream is kept, within bounds; the session's end is every leg's end.
+import { decode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { has, type Message, objectAt, rawKey, span } from '../mcp/envelope.ts';
 import { stringMember } from '../mcp/json.ts';
-import { messageEvent } from '../mcp/sse.ts';
+import { fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
@@ -29,21 +33,39 @@ export interface ClientStream {
   end(): void;
 }
 
+/** A request that runs, or ran until its stream broke off. */
+interface Running {
+  readonly leg: Leg;
+  readonly method: string;
+}
+
+const RUNNING_MAX = 1_024;
+
+/** A leg's call that opens an event stream, from where it broke off if an id is given. */
+export function streamCall(call: MemberCall, lastEventId: string | null): MemberCall {
+  // The session's headers accept both media types, as POSTs must; a GET takes events only.
+  const rest = call.headers.filter((_, i, all) => all[i - (i % 2)] !== 'accept');
+  const headers = [...rest, 'accept', 'text/event-stream'];
+  if (lastEventId !== null) headers.push('last-event-id', lastEventId);
+  return { ...call, headers };
+}
+
 /** A legacy client's session at an aggregated endpoint. */
 export class Session {
   readonly id: string;
   readonly legs: readonly Leg[];
-  /** Raw request id → leg that runs it, for cancellation. */
-  readonly running = new Map<string, Leg>();
+  /** Raw request id → what runs under it, for cancellation and for streams that are taken up again. */
+  readonly #running = new Map<string, Running>();
   usedAtMs: number;
   /** The client's `initialize`, kept to heal a leg. */
   readonly #initialize: Draft;
   readonly #tools: SessionTools;
   readonly #headers: readonly string[];
-  readonly #questions = new Questions();
+  readonly #questions: Questions;
   #backlog: Uint8Array[] = [];
   #stream: ClientStream | null = null;
   #initialized: Draft | null = null;
+  #calls = 0;
   #over = false;
 
   constructor(
@@ -56,6 +78,7 @@ export class Session {
     this.#tools = tools;
     this.#initialize = start.initialize;
     this.#headers = start.headers;
+    this.#questions = new Questions(tools.scanner);
     this.usedAtMs = tools.clock.now();
     this.legs = members.map(newLeg);
   }
@@ -66,7 +89,7 @@ export class Session {
 
   /** True while something of it is in use: a stream or a running call. */
   get busy(): boolean {
-    return this.#stream !== null || this.running.size > 0;
+    return this.#stream !== null || this.#calls > 0;
   }
 
   get hasStream(): boolean {
@@ -75,6 +98,31 @@ export class Session {
 
   touch(): void {
     this.usedAtMs = this.#tools.clock.now();
+  }
+
+  /** A request begins at a leg. Its id is remembered beyond its stream, which the client may take up again. */
+  began(id: string, leg: Leg, method: string): void {
+    this.#calls++;
+    this.#running.delete(id);
+    if (this.#running.size >= RUNNING_MAX) this.#running.delete(this.#running.keys().next().value ?? '');
+    this.#running.set(id, { leg, method });
+  }
+
+  /** A request's stream is over; `isAnswered` when its response was on it. */
+  ended(id: string, isAnswered: boolean): void {
+    this.#calls--;
+    if (isAnswered) this.#running.delete(id);
+    this.touch();
+  }
+
+  /** Method of the request that a response belongs to, '' when it is not known. */
+  methodOf(response: Message): string {
+    return this.#running.get(rawKey(response.bytes, response.envelope, ENVELOPE.id) ?? '')?.method ?? '';
+  }
+
+  /** The leg of a server by name, or null. */
+  legOf(server: string): Leg | null {
+    return this.legs.find((leg) => leg.member.spec.name === server) ?? null;
   }
 
   /** How to speak to a leg. */
@@ -161,12 +209,14 @@ export class Session {
     for (const leg of this.legs) if (leg.ready) void this.tellLeg(leg, draft);
   }
 
-  /** The client opened its event stream: what waited goes out, and every leg's stream is opened. */
-  openStream(stream: ClientStream): void {
+  /** The client opened its event stream: what waited goes out, and every leg's stream is opened, one of them from where it broke off. */
+  openStream(stream: ClientStream, resumed: { readonly leg: Leg; readonly eventId: string } | null): void {
     this.#stream = stream;
     for (const event of this.#backlog) stream.write(event);
     this.#backlog = [];
-    for (const leg of this.legs) if (leg.ready) this.#openLegStream(leg);
+    for (const leg of this.legs) {
+      if (leg.ready) this.#openLegStream(leg, resumed?.leg === leg ? resumed.eventId : null);
+    }
   }
 
   /** The client's stream is gone. */
@@ -184,26 +234,24 @@ export class Session {
     this.#stream?.write(comment);
   }
 
-  #openLegStream(leg: Leg): void {
+  #openLegStream(leg: Leg, lastEventId: string | null = null): void {
     if (leg.stream !== null) return;
     const call = this.legCall(leg, this.id.slice(0, 8));
     const sink = new LegStreamSink(
       this.#tools.scanner,
-      (message) => this.#fromLegStream(leg, message),
+      (message, event) => this.#fromLegStream(leg, message, event),
       () => {
         leg.stream = null;
       },
     );
-    leg.stream = leg.member.upstream.send(
-      bareRequest('GET', { ...call, headers: [...call.headers, 'accept', 'text/event-stream'] }),
-      sink,
-    );
+    leg.stream = leg.member.upstream.send(bareRequest('GET', streamCall(call, lastEventId)), sink);
   }
 
-  #fromLegStream(leg: Leg, message: Message): void {
+  #fromLegStream(leg: Leg, message: Message, read: StreamEvent): void {
     const bytes = this.toClient(leg, message);
     if (bytes === null) return;
-    const event = messageEvent(bytes);
+    const id = read.id === null ? null : joinEventId(leg.member.spec.name, 'session', decode(read.id));
+    const event = fullEvent(bytes, id, null);
     if (this.#stream !== null) this.#stream.write(event);
     else if (this.#backlog.length < LIMITS.sessionBacklogMax) this.#backlog.push(event);
     else
@@ -249,8 +297,8 @@ export class Session {
   /** Forwards `notifications/cancelled` to the leg that runs the request. */
   cancel(draft: Draft): void {
     if (draft.envelope === null || !has(draft.envelope, ENVELOPE.requestId)) return;
-    const leg = this.running.get(rawKey(draft.body, draft.envelope, ENVELOPE.requestId) ?? '');
-    if (leg !== undefined) void this.tellLeg(leg, draft);
+    const running = this.#running.get(rawKey(draft.body, draft.envelope, ENVELOPE.requestId) ?? '');
+    if (running !== undefined) void this.tellLeg(running.leg, draft);
   }
 }
 

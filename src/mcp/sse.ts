@@ -23,10 +23,37 @@ export function messageEvent(message: Uint8Array): Uint8Array {
   return concat([HEAD, flatten(message), TAIL]);
 }
 
+/** Name of a stream as event ids tell it: the session's own, or that of one call. */
+export type StreamKind = 'session' | 'call';
+
+/** An event id that leads back to one server of an aggregate and to the kind of its stream. */
+export function joinEventId(server: string, kind: StreamKind, id: string): string {
+  return `${server}+${kind}+${id}`;
+}
+
+/** Takes an event id apart; null when it is none of ours. */
+export function splitEventId(
+  full: string,
+): { readonly server: string; readonly kind: StreamKind; readonly id: string } | null {
+  const match = /^([^+]+)\+(session|call)\+(.*)$/s.exec(full);
+  if (match === null) return null;
+  const [, server = '', kind, id = ''] = match;
+  return { server, kind: kind === 'session' ? 'session' : 'call', id };
+}
+
+/** One event that carries a message (none for a priming event) with an id and a retry time, where there are any. */
+export function fullEvent(message: Uint8Array | null, id: string | null, retryMs: string | null): Uint8Array {
+  const lines = [id === null ? '' : `id: ${id}\n`, retryMs === null ? '' : `retry: ${retryMs}\n`].join('');
+  if (message === null) return encode(lines === '' ? ': keep-alive\n\n' : `${lines}data: \n\n`);
+  return concat([encode(lines), messageEvent(message)]);
+}
+
 /** One event as read: its data (empty for a comment or a priming event), and its id when it has one. */
 export interface StreamEvent {
   readonly data: Uint8Array;
   readonly id: Uint8Array | null;
+  /** Milliseconds as the server spelled them, or null. */
+  readonly retry: Uint8Array | null;
   /** The event's own bytes, blank line included. */
   readonly whole: Uint8Array;
 }
@@ -83,13 +110,15 @@ export class EventReader {
     const whole = bytes.subarray(this.#place(base + EVENT.start), this.#place(base + EVENT.end));
     const idStart = this.#place(base + EVENT.idStart);
     const id = idStart < 0 ? null : bytes.subarray(idStart, this.#place(base + EVENT.idEnd));
+    const retryStart = this.#place(base + EVENT.retryStart);
+    const retry = retryStart < 0 ? null : bytes.subarray(retryStart, this.#place(base + EVENT.retryEnd));
     const lines = this.#place(base + EVENT.dataLines);
-    if (lines > 1) return { data: joinDataLines(whole), id, whole };
+    if (lines > 1) return { data: joinDataLines(whole), id, retry, whole };
     const data =
       lines === 0
         ? EMPTY
         : bytes.subarray(this.#place(base + EVENT.dataStart), this.#place(base + EVENT.dataEnd));
-    return { data, id, whole };
+    return { data, id, retry, whole };
   }
 }
 

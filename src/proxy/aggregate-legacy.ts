@@ -4,8 +4,8 @@
 import { type Edit, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Leg } from '../bridge/leg.ts';
-import { ask, type Member, postRequest } from '../bridge/member.ts';
-import type { Session, SessionTools } from '../bridge/session.ts';
+import { ask, bareRequest, type Member, postRequest } from '../bridge/member.ts';
+import { type Session, type SessionTools, streamCall } from '../bridge/session.ts';
 import { SessionTable } from '../bridge/sessions.ts';
 import type { Exchange } from '../exchange.ts';
 import { isRecord, type Message, text } from '../mcp/envelope.ts';
@@ -13,7 +13,7 @@ import { resultMessage } from '../mcp/errors.ts';
 import { joinInstructions, MISSING_META, mergeCapabilities, type SelfInfo } from '../mcp/merge.ts';
 import { isModernVersion, LEGACY_VERSIONS, METHOD } from '../mcp/protocol.ts';
 import { type ListShape, listShape } from '../mcp/rewrite.ts';
-import { KEEP_ALIVE } from '../mcp/sse.ts';
+import { KEEP_ALIVE, splitEventId } from '../mcp/sse.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import { ACCEPT_BOTH, EVENT_STREAM_HEADERS } from './headers.ts';
 import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
@@ -71,10 +71,12 @@ export class LegacyAggregate {
     const { method, kind } = exchange;
     if (kind === KIND.request && method === METHOD.initialize)
       return guard(exchange, this.#initialize(exchange));
-    if (kind === KIND.request && method === METHOD.ping) return answer(exchange, EMPTY_RESULT);
     const version = exchange.headers.protocolVersion;
     if (version !== null && !LEGACY_VERSIONS.includes(version)) return refuseVersion(exchange, version);
     const session = this.#table.find(exchange.headers.session);
+    const isPing = kind === KIND.request && method === METHOD.ping;
+    // Before its session a client may ping, and nothing else.
+    if (isPing && session !== 'GW_SESSION_UNKNOWN') return answer(exchange, EMPTY_RESULT);
     if (typeof session === 'string') return exchange.refuse(new GatewayError(session));
     if (kind === KIND.request) return this.#request(exchange, session);
     tell(exchange, session);
@@ -84,7 +86,11 @@ export class LegacyAggregate {
   stream(exchange: Exchange): void {
     const session = this.#table.find(exchange.headers.session);
     if (typeof session === 'string') return exchange.refuse(new GatewayError(streamFault(exchange, session)));
+    const from = exchange.headers.lastEventId === null ? null : splitEventId(exchange.headers.lastEventId);
+    const leg = from === null ? null : session.legOf(from.server);
+    if (from?.kind === 'call' && leg !== null) return this.#takeUp(exchange, session, leg, from.id);
     if (session.hasStream) return exchange.refuse(new GatewayError('GW_SESSION_STREAM'));
+    const resumed = from === null || leg === null ? null : { leg, eventId: from.id };
     const body = new StreamBody();
     const client = {
       write: (bytes: Uint8Array) => body.write(bytes),
@@ -96,7 +102,22 @@ export class LegacyAggregate {
     exchange.whenGone(() => session.closeStream(client));
     exchange.reply(200, EVENT_STREAM_HEADERS, body);
     body.write(KEEP_ALIVE);
-    session.openStream(client);
+    session.openStream(client, resumed);
+  }
+
+  /** The stream of a call broke off, or its server closed it on purpose: the client takes it up where it was. */
+  #takeUp(exchange: Exchange, session: Session, leg: Leg, lastEventId: string): void {
+    const relay = new MemberRelay({
+      exchange,
+      scanner: this.#tools.scanner,
+      server: leg.member.spec.name,
+      toClient: (message) => session.toClient(leg, message),
+      methodOf: (response) => session.methodOf(response),
+      onOver: () => session.touch(),
+      onLost: null,
+    });
+    const call = streamCall(session.legCall(leg, exchange.id), lastEventId);
+    exchange.hold(leg.member.upstream.send(bareRequest('GET', call), relay));
   }
 
   end(exchange: Exchange): void {
@@ -203,22 +224,25 @@ export class LegacyAggregate {
   #call(exchange: Exchange, session: Session, call: LegCall): void {
     const { leg, routed } = call;
     const id = exchange.requestId === null ? '' : String.fromCharCode(...exchange.requestId);
-    session.running.set(id, leg);
-    const over = (): void => {
-      session.running.delete(id);
-      session.touch();
+    session.began(id, leg, exchange.method);
+    let isOver = false;
+    const over = (isAnswered: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      session.ended(id, isAnswered);
     };
     const relay = new MemberRelay({
       exchange,
       scanner: this.#tools.scanner,
       server: leg.member.spec.name,
       toClient: (message) => session.toClient(leg, message),
+      methodOf: () => exchange.method,
       onOver: over,
       onLost: call.mayHeal
         ? () => guard(exchange, this.#callAfterHeal(exchange, session, leg, routed))
         : null,
     });
-    exchange.whenGone(over);
+    exchange.whenGone(() => over(false));
     const request = postRequest(session.legCall(leg, exchange.id), {
       ...draftOf(exchange),
       edits: routed.edits,

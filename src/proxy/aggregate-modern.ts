@@ -71,6 +71,7 @@ export class ModernAggregate {
       scanner: this.#tools.scanner,
       server: member.spec.name,
       toClient: null,
+      methodOf: () => exchange.method,
       onOver: () => undefined,
       onLost: null,
     });

@@ -128,6 +128,8 @@ function passedHeaders(head: ReplyHead): Record<string, string> {
   const type = head.header('content-type');
   if (type !== null) headers['content-type'] = type;
   if (head.sessionId !== null) headers['mcp-session-id'] = head.sessionId;
+  // An answer in JSON is not to be cached, retried or kept from buffering: nothing else of it matters to the client.
+  if (head.status === 200 && head.media === 'json') return headers;
   for (const name of PASSED) {
     const value = head.header(name);
     if (value !== null) headers[name] = value;

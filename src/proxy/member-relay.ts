@@ -1,13 +1,13 @@
 // The reply of one member server to a routed call, on its way to the client of an aggregated endpoint.
 // Called by the aggregates. Promises: each message is rewritten by splicing only; JSON stays JSON and streams stay streams; a lost session is
 // reported to the caller before anything was answered, so that it can be healed.
-import { concat, splice } from '../base/bytes.ts';
+import { concat, decode, splice } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Exchange } from '../exchange.ts';
 import { kindOf, type Message, readMessage } from '../mcp/envelope.ts';
 import { notificationEdits, resultEdits } from '../mcp/rewrite.ts';
-import { EventReader, KEEP_ALIVE, messageEvent } from '../mcp/sse.ts';
+import { EventReader, fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
 import { breakStream } from './forward.ts';
@@ -21,8 +21,10 @@ export interface RelayPlan {
   readonly server: string;
   /** Turns a server's request or notification into what the client sees; null drops it. Absent on modern exchanges. */
   readonly toClient: ((message: Message) => Uint8Array | null) | null;
-  /** Called once when everything is over. */
-  readonly onOver: () => void;
+  /** Method of the request that a response answers. */
+  readonly methodOf: (response: Message) => string;
+  /** Called once when everything is over; `isAnswered` when the response was among it. */
+  readonly onOver: (isAnswered: boolean) => void;
   /** Called instead of answering when the server does not know the session. Absent when there is none to lose. */
   readonly onLost: (() => void) | null;
 }
@@ -37,6 +39,7 @@ export class MemberRelay implements UpstreamSink {
   #stream: StreamBody | null = null;
   #isLost = false;
   #isOver = false;
+  #isAnswered = false;
 
   constructor(plan: RelayPlan) {
     this.#plan = plan;
@@ -85,7 +88,7 @@ export class MemberRelay implements UpstreamSink {
       stream.end();
       this.#plan.exchange.finish('ok');
     }
-    this.#plan.onOver();
+    this.#plan.onOver(this.#isAnswered);
   }
 
   onFail(error: GatewayError): void {
@@ -95,22 +98,14 @@ export class MemberRelay implements UpstreamSink {
     exchange.errorCode = error.code;
     if (this.#stream === null) exchange.refuse(error);
     else breakStream(exchange, this.#stream, error);
-    this.#plan.onOver();
+    this.#plan.onOver(this.#isAnswered);
   }
 
   #relay(stream: StreamBody, bytes: Uint8Array): boolean {
     let room = true;
     try {
       this.#reader.push(bytes, (event) => {
-        if (event.data.length === 0) {
-          // Comments and priming events keep the connection warm on the way down too; event ids mean nothing to us.
-          room = stream.write(KEEP_ALIVE);
-          return;
-        }
-        const message = readMessage(this.#plan.scanner, event.data);
-        if (message instanceof GatewayError) return this.onFail(message);
-        const out = this.#translate(message);
-        if (out !== null) room = stream.write(messageEvent(out));
+        room = this.#event(stream, event) && room;
       });
     } catch (thrown) {
       this.onFail(toGatewayError(thrown));
@@ -118,11 +113,27 @@ export class MemberRelay implements UpstreamSink {
     return room;
   }
 
+  /** Relays one event. Ids lead back to this server's stream; comments keep the connection warm on the way down too. */
+  #event(stream: StreamBody, event: StreamEvent): boolean {
+    const { scanner, server, toClient } = this.#plan;
+    const id = event.id === null || toClient === null ? null : joinEventId(server, 'call', decode(event.id));
+    const retry = event.retry === null ? null : decode(event.retry);
+    if (event.data.length === 0) return stream.write(fullEvent(null, id, retry));
+    const message = readMessage(scanner, event.data);
+    if (message instanceof GatewayError) {
+      this.onFail(message);
+      return true;
+    }
+    const out = this.#translate(message);
+    return out === null || stream.write(fullEvent(out, id, retry));
+  }
+
   #translate(message: Message): Uint8Array | null {
-    const { exchange, server, toClient } = this.#plan;
+    const { server, toClient, methodOf } = this.#plan;
     const kind = kindOf(message.envelope);
     if (kind === KIND.result || kind === KIND.error) {
-      return splice(message.bytes, resultEdits(message.bytes, message.envelope, exchange.method, server));
+      this.#isAnswered = true;
+      return splice(message.bytes, resultEdits(message.bytes, message.envelope, methodOf(message), server));
     }
     if (toClient !== null) return toClient(message);
     return splice(message.bytes, notificationEdits(message.bytes, message.envelope, server));

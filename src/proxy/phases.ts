@@ -148,6 +148,8 @@ export function classifyExchange(exchange: Exchange, scanner: Scanner): GatewayE
   const era = classify(body, envelope, exchange.headers);
   if (era instanceof GatewayError) return era;
   exchange.era = era;
-  exchange.method = text(body, envelope, ENVELOPE.method) ?? '';
+  // A modern request's header has just been found equal to it: no need to decode it again.
+  const mirrored = era === 'modern' && exchange.kind === KIND.request ? exchange.headers.mcpMethod : null;
+  exchange.method = mirrored ?? text(body, envelope, ENVELOPE.method) ?? '';
   return null;
 }

@@ -18,7 +18,7 @@ function originHost(origin: string): string | null {
 }
 
 /** Checks Host; an absent or repeated one is refused. */
-export function checkHost(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
+function checkHost(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
   const name = headers.host === null ? null : hostName(headers.host);
   if (name === null) return new GatewayError('GW_SERVER_HOST', 'it is missing, repeated or malformed');
   if (front.allowedHosts === null || front.allowedHosts.includes(name)) return null;
@@ -29,7 +29,7 @@ export function checkHost(headers: ClientHeaders, front: FrontSpec): GatewayErro
 }
 
 /** Checks Origin when there is one. Origins on an allowed host are fine whatever their port. */
-export function checkOrigin(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
+function checkOrigin(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
   const origin = headers.origin?.toLowerCase() ?? null;
   if (origin === null || front.allowedOrigins === null || front.allowedOrigins.includes(origin)) return null;
   const host = originHost(origin);
@@ -41,12 +41,34 @@ export function checkOrigin(headers: ClientHeaders, front: FrontSpec): GatewayEr
 }
 
 /** Checks number and size of the headers. */
-export function checkHeaderSize(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
+function checkHeaderSize(headers: ClientHeaders, front: FrontSpec): GatewayError | null {
   if (headers.count > front.headerCountMax)
     return new GatewayError('GW_SERVER_HEAD_SIZE', `${headers.count} lines, at most ${front.headerCountMax}`);
   if (headers.bytes > front.headerBytesMax)
     return new GatewayError('GW_SERVER_HEAD_SIZE', `${headers.bytes} bytes, at most ${front.headerBytesMax}`);
   return null;
+}
+
+/** Checks of every request's head. The last Host that was let in is remembered: clients send the same one over and over. */
+export class Door {
+  readonly #front: FrontSpec;
+  #goodHost: string | null = null;
+
+  constructor(front: FrontSpec) {
+    this.#front = front;
+  }
+
+  /** What is wrong with the head, or null. */
+  check(headers: ClientHeaders): GatewayError | null {
+    const size = checkHeaderSize(headers, this.#front);
+    if (size !== null) return size;
+    if (headers.host === null || headers.host !== this.#goodHost) {
+      const fault = checkHost(headers, this.#front);
+      if (fault !== null) return fault;
+      this.#goodHost = headers.host;
+    }
+    return headers.origin === null ? null : checkOrigin(headers, this.#front);
+  }
 }
 
 /** Checks what a POST says of its body. */
@@ -78,6 +100,8 @@ function isJsonType(type: string | null): boolean {
 }
 
 function acceptsAny(accept: string): boolean {
+  // As the protocol wants it spelled, and as SDKs do.
+  if (accept === 'application/json, text/event-stream') return true;
   const lower = accept.toLowerCase();
   return (
     lower.includes('application/json') ||

@@ -9,8 +9,9 @@ import type { Log } from '../observe/log.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, HeaderRecord, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
-import { checkBodyHead, checkHeaderSize, checkHost, checkOrigin, checkStreamHead } from './admit.ts';
+import { checkBodyHead, checkStreamHead, Door } from './admit.ts';
 import { corsHeaders, preflight } from './cors.ts';
+import { ExchangeList } from './exchanges.ts';
 import { readHeaders } from './headers.ts';
 
 /** What the front needs. */
@@ -26,6 +27,7 @@ export interface FrontOptions {
 const JSON_TYPE = 'application/json';
 const ALIVE = encode('{"status":"ok"}');
 const NOT_READY = encode('{"status":"draining"}');
+const FAILURE_LINE_MS = 1_000;
 const ALLOWED = 'POST, GET, DELETE';
 
 /** Admits requests and counts exchanges in and out. */
@@ -37,8 +39,11 @@ export class Front implements ExchangeOwner {
   readonly #newId: () => string;
   readonly #endpoints: ReadonlyMap<string, EndpointSpec>;
   readonly #optional: ReadonlySet<string>;
-  readonly #active = new Set<Exchange>();
+  readonly #active = new ExchangeList();
+  readonly #door: Door;
   #isDraining = false;
+  #failures = 0;
+  #nextFailureAtMs = 0;
   #onIdle: (() => void) | null = null;
 
   constructor(options: FrontOptions) {
@@ -48,6 +53,7 @@ export class Front implements ExchangeOwner {
     this.#log = options.log;
     this.#newId = options.newId;
     this.#endpoints = new Map(options.snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint]));
+    this.#door = new Door(options.snapshot.front);
     this.#optional = new Set(options.snapshot.servers.flatMap((server) => server.forwardHeaders));
   }
 
@@ -58,23 +64,23 @@ export class Front implements ExchangeOwner {
 
   /** The listener's handler. */
   readonly handle: RequestHandler = (inbound) => {
-    const endpoint = this.#endpoints.get(inbound.path);
-    if (endpoint === undefined) return this.#elsewhere(inbound);
+    const { path, method } = inbound;
+    const endpoint = this.#endpoints.get(path);
+    if (endpoint === undefined) return this.#elsewhere(path);
     const headers = readHeaders(inbound, this.#optional);
-    const fault = this.#admit(inbound, headers);
-    if (inbound.method === 'OPTIONS')
+    const fault = this.#admit(method, headers);
+    if (method === 'OPTIONS')
       return fault === null ? preflight(headers.origin, this.#snapshot.front) : refusal(fault, {});
     const id = this.#newId();
-    const replyHeaders: HeaderRecord =
-      headers.origin === null || fault !== null
-        ? { 'x-request-id': id }
-        : { 'x-request-id': id, ...corsHeaders(headers.origin) };
+    // Both keys from the start: every reply has them, and the shape of the record then never changes.
+    const replyHeaders: Record<string, string> = { 'x-request-id': id, 'content-type': JSON_TYPE };
+    if (headers.origin !== null && fault === null) Object.assign(replyHeaders, corsHeaders(headers.origin));
     if (fault !== null) return refusal(fault, replyHeaders);
     return new Promise<Reply>((answer) => {
       this.#start(inbound, {
         id,
         // Narrowed: #admit let only these three through.
-        verb: inbound.method as 'POST' | 'GET' | 'DELETE',
+        verb: method as 'POST' | 'GET' | 'DELETE',
         snapshot: this.#snapshot,
         endpoint,
         headers,
@@ -101,11 +107,11 @@ export class Front implements ExchangeOwner {
     else this.#pipeline.end(exchange);
   }
 
-  #admit(inbound: Inbound, headers: ClientHeaders): GatewayError | null {
+  #admit(method: string, headers: ClientHeaders): GatewayError | null {
     const { front } = this.#snapshot;
-    const fault = checkHeaderSize(headers, front) ?? checkHost(headers, front) ?? checkOrigin(headers, front);
-    if (fault !== null || inbound.method === 'OPTIONS') return fault;
-    const body = this.#admitMethod(inbound, headers);
+    const fault = this.#door.check(headers);
+    if (fault !== null || method === 'OPTIONS') return fault;
+    const body = this.#admitMethod(method, headers);
     if (body !== null) return body;
     if (this.#isDraining) return new GatewayError('GW_SERVER_DRAINING');
     if (this.#active.size >= front.exchangesMax)
@@ -113,18 +119,17 @@ export class Front implements ExchangeOwner {
     return null;
   }
 
-  #admitMethod(inbound: Inbound, headers: ClientHeaders): GatewayError | null {
-    if (inbound.method === 'POST') return checkBodyHead(headers, this.#snapshot.front);
-    if (inbound.method === 'GET') return checkStreamHead(headers);
-    if (inbound.method === 'DELETE') return null;
-    return new GatewayError('GW_SERVER_METHOD', `it is ${inbound.method.slice(0, 20)}`);
+  #admitMethod(method: string, headers: ClientHeaders): GatewayError | null {
+    if (method === 'POST') return checkBodyHead(headers, this.#snapshot.front);
+    if (method === 'GET') return checkStreamHead(headers);
+    if (method === 'DELETE') return null;
+    return new GatewayError('GW_SERVER_METHOD', `it is ${method.slice(0, 20)}`);
   }
 
   /** Paths that are no MCP endpoint. */
-  #elsewhere(inbound: Inbound): Reply {
-    if (inbound.path === '/healthz')
-      return { status: 200, headers: { 'content-type': JSON_TYPE }, body: ALIVE };
-    if (inbound.path === '/readyz') {
+  #elsewhere(path: string): Reply {
+    if (path === '/healthz') return { status: 200, headers: { 'content-type': JSON_TYPE }, body: ALIVE };
+    if (path === '/readyz') {
       return {
         status: this.#isDraining ? 503 : 200,
         headers: { 'content-type': JSON_TYPE },
@@ -136,7 +141,8 @@ export class Front implements ExchangeOwner {
   }
 
   onFinish(exchange: Exchange): void {
-    if (!this.#active.delete(exchange)) return;
+    if (!this.#active.remove(exchange)) return;
+    if (exchange.outcome === 'failed') this.#tellFailure(exchange);
     if (this.#log.enabled('debug')) {
       this.#log.debug('exchange', {
         id: exchange.id,
@@ -153,16 +159,35 @@ export class Front implements ExchangeOwner {
     if (this.#active.size === 0) this.#onIdle?.();
   }
 
+  /** One line a second at most: an upstream that is down must not fill the log as well. */
+  #tellFailure(exchange: Exchange): void {
+    const now = this.#clock.now();
+    this.#failures++;
+    if (now < this.#nextFailureAtMs) return;
+    this.#nextFailureAtMs = now + FAILURE_LINE_MS;
+    const { id, method, errorCode, status } = exchange;
+    const failures = this.#failures;
+    this.#failures = 0;
+    this.#log.warn('exchanges failed', {
+      id,
+      endpoint: exchange.endpoint.path,
+      method,
+      code: errorCode,
+      status,
+      failures,
+    });
+  }
+
   /** Takes no new exchanges; resolves when the running ones are over or the time is up, streams that would never end included. */
   drain(withinMs: number): Promise<void> {
     this.#isDraining = true;
     // Event streams have no end of their own to wait for.
-    for (const exchange of [...this.#active])
+    for (const exchange of this.#active.all())
       if (exchange.verb === 'GET' || exchange.method === METHOD.listen) exchange.abandon();
     if (this.#active.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#clock.after(withinMs, () => {
-        for (const exchange of [...this.#active]) exchange.abandon();
+        for (const exchange of this.#active.all()) exchange.abandon();
         resolve();
       });
       this.#onIdle = () => {

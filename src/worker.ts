@@ -100,7 +100,8 @@ export class DataPlane {
   #target(endpoint: EndpointSpec): Target {
     const members = endpoint.members.flatMap((index) => this.#members[index] ?? []);
     const only = members[0];
-    if (!endpoint.prefixed && members.length === 1 && only !== undefined) return new Single(only);
+    if (!endpoint.prefixed && members.length === 1 && only !== undefined)
+      return new Single(only, this.#scanner);
     const { front } = this.#snapshot;
     const tools: SessionTools = {
       scanner: this.#scanner,

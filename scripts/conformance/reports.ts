@@ -60,6 +60,7 @@ export function readRequired(suiteFolder: string, set: string): string[] {
 
 /** Entries of an expected-failures file: `scenario` or `scenario:check`. */
 export function readExpected(file: string): string[] {
+  // our own file, in the form the suite asks for
   const parsed = parse(readFileSync(file, 'utf8')) as { server?: string[] | null } | null;
   return parsed?.server ?? [];
 }

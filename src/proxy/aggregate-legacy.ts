@@ -20,7 +20,7 @@ import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
 import { StreamBody } from './relay.ts';
 import { type Routed, routeCall } from './routing.ts';
-import { draftOf, guard } from './target.ts';
+import { draftOf, guard, refuseVersion } from './target.ts';
 
 /** Capability that a server declares when it has such lists. */
 const CAPABILITY: Readonly<Record<string, string>> = {
@@ -72,7 +72,8 @@ export class LegacyAggregate {
     if (kind === KIND.request && method === METHOD.initialize)
       return guard(exchange, this.#initialize(exchange));
     const version = exchange.headers.protocolVersion;
-    if (version !== null && !LEGACY_VERSIONS.includes(version)) return refuseVersion(exchange, version);
+    if (version !== null && !LEGACY_VERSIONS.includes(version))
+      return refuseVersion(exchange, version, LEGACY_VERSIONS);
     const session = this.#table.find(exchange.headers.session);
     const isPing = kind === KIND.request && method === METHOD.ping;
     // Before its session a client may ping, and nothing else.
@@ -273,14 +274,6 @@ function tell(exchange: Exchange, session: Session): void {
   else if (exchange.method === METHOD.cancelled) session.cancel(draft);
   else if (exchange.method === METHOD.progress) session.progress(draft);
   else session.tellAll(draft);
-}
-
-function refuseVersion(exchange: Exchange, version: string): void {
-  const error = new GatewayError(
-    'GW_MCP_VERSION',
-    `${version.slice(0, 40)} is not among ${LEGACY_VERSIONS.join(', ')}`,
-  );
-  exchange.refuse(error, { supported: LEGACY_VERSIONS, requested: version });
 }
 
 /** A modern client has no session and no such stream: it learns that the method is not for it. */

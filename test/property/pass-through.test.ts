@@ -131,7 +131,7 @@ for (const scanner of scanners()) {
         });
       await fc.assert(
         fc.asyncProperty(message, async (text) => {
-          reply = '{"jsonrpc":"2.0","id":0,"result":{}}';
+          reply = `{"jsonrpc":"2.0","id":${/"id":(.*)\}$/s.exec(text)?.[1] ?? '0'},"result":{}}`;
           const headers = {
             'content-type': 'application/json',
             accept: 'application/json, text/event-stream',

@@ -54,6 +54,7 @@
     },
     {
       'target_name': 'sluice',
+      'type': 'loadable_module',
       'dependencies': ['simdjson'],
       'sources': ['native/addon.cc', 'native/bind/arguments.cc', 'native/bind/state.cc', '<@(algorithms)'],
       'cflags_cc': ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-isystem', '<(simdjson)'],

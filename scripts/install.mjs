@@ -32,7 +32,12 @@ function giveUp(reason, output) {
 
 /** Runs a program and keeps what it says. */
 function run(program, args, options = {}) {
-  const done = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, ...options });
+  const done = spawnSync(program, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    ...options,
+  });
   const output = `${done.stdout ?? ''}${done.stderr ?? ''}${done.error ? String(done.error) : ''}`;
   return { ok: done.status === 0, output };
 }
@@ -84,7 +89,8 @@ const march = process.env.SLUICE_MARCH ?? '';
 const cxx = process.env.CXX ?? 'g++';
 const make = process.env.MAKE ?? 'make';
 
-if (march !== '' && !/^[\w.+-]+$/.test(march)) giveUp(`SLUICE_MARCH is "${march}": give native, x86-64-v3 or x86-64-v4`);
+if (march !== '' && !/^[\w.+-]+$/.test(march))
+  giveUp(`SLUICE_MARCH is "${march}": give native, x86-64-v3 or x86-64-v4`);
 if (node === null) giveUp('node is not on the PATH');
 if (gyp === null || !existsSync(gyp)) giveUp('the package node-gyp is not installed');
 if (simdjson === null) giveUp('the package @nozbe/simdjson is not installed');
@@ -93,7 +99,13 @@ if (compiler === null) giveUp(`no C++ compiler: "${cxx} --version" fails`);
 if (version(make) === null) giveUp(`no make: "${make} --version" fails`);
 
 const inputs = createHash('sha256');
-const flags = [process.env.CXXFLAGS, process.env.CPPFLAGS, process.env.LDFLAGS, process.platform, process.arch];
+const flags = [
+  process.env.CXXFLAGS,
+  process.env.CPPFLAGS,
+  process.env.LDFLAGS,
+  process.platform,
+  process.arch,
+];
 inputs.update(JSON.stringify([cxx, compiler, march, flags, readFileSync(simdjson, 'utf8')]));
 for (const file of sources()) inputs.update(`\n${file}\n`).update(readFileSync(join(root, file)));
 const hash = inputs.digest('hex');

@@ -48,6 +48,20 @@ function callMessage(bytes: number): string {
   return message();
 }
 
+/** A call that writes a file, long enough to reach `bytes`: one string of source text, with the escapes that such text needs. */
+function textMessage(bytes: number): string {
+  const line = (n: number) =>
+    `  log.info("step ${n} of the plan", { at: clock.now(), path: 'C:\\work\\${n % 17}' }); // and so on\n`;
+  let content = '';
+  for (let n = 0; content.length < bytes - 250; n++) content += line(n);
+  return JSON.stringify({
+    method: 'tools/call',
+    params: { name: 'write_file', arguments: { path: '/src/plan.ts', content } },
+    jsonrpc: '2.0',
+    id: 42,
+  });
+}
+
 /** A list of tools with schemas, as many as it takes to reach `bytes`. */
 function listMessage(bytes: number): string {
   const tools: unknown[] = [];
@@ -93,7 +107,11 @@ function messages(toy: boolean): [string, string][] {
   const rows: [string, string][] = [[`tools/call ${small.length} B`, small]];
   for (const size of toy ? [KILO] : [KILO, 10 * KILO, 100 * KILO, KILO * KILO]) {
     const label = size < KILO * KILO ? `${size / KILO} KB` : `${size / KILO / KILO} MB`;
-    rows.push([`tools/call ${label}`, callMessage(size)], [`tools/list ${label}`, listMessage(size)]);
+    rows.push([`tools/call, text ${label}`, textMessage(size)]);
+    rows.push(
+      [`tools/call, records ${label}`, callMessage(size)],
+      [`tools/list ${label}`, listMessage(size)],
+    );
   }
   return rows;
 }

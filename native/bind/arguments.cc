@@ -1,4 +1,5 @@
-// The calls into Node-API. Used by addon.cc. Promises: see arguments.h.
+// The calls into Node-API.
+// Used by addon.cc. Promises: see arguments.h.
 #include "arguments.h"
 
 namespace sluice::bind {

@@ -1,4 +1,5 @@
-// Ties the state to its environment. Called by addon.cc. Promises: see state.h.
+// Ties the state to its environment.
+// Called by addon.cc. Promises: see state.h.
 #include "state.h"
 
 #include <new>

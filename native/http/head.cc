@@ -1,4 +1,5 @@
-// A reader that moves forward only. Called by bind/. Promises: see head.h.
+// A reader that moves forward only.
+// Called by bind/. Promises: see head.h.
 #include "head.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Sixty-four bytes at a time; byte by byte only for \uXXXX. Called by scanner.cc. Promises: see escapes.h.
+// Sixty-four bytes at a time; byte by byte only for \uXXXX.
+// Called by scanner.cc. Promises: see escapes.h.
 #include "escapes.h"
 
 #include <cstring>

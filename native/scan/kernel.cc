@@ -1,4 +1,5 @@
-// The only file that includes simdjson. Called by scanner.cc. Promises: see kernel.h.
+// The only file that includes simdjson.
+// Called by scanner.cc. Promises: see kernel.h.
 #include "kernel.h"
 
 #include <simdjson.h>

@@ -1,4 +1,5 @@
-// A recursive-descent reader with its stack in an array. Called by scanner.cc. Promises: see strict.h.
+// A recursive-descent reader with its stack in an array.
+// Called by scanner.cc. Promises: see strict.h.
 #include "strict.h"
 
 #include <bitset>

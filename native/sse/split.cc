@@ -1,4 +1,5 @@
-// Finds line ends 64 bytes at a time, then looks at each line once. Called by bind/. Promises: see split.h.
+// Finds line ends 64 bytes at a time, then looks at each line once.
+// Called by bind/. Promises: see split.h.
 #include "split.h"
 
 #include <algorithm>

@@ -41,10 +41,10 @@ class Exact {
 
 #define SLUICE_JOIN_(a, b) a##b
 #define SLUICE_JOIN(a, b) SLUICE_JOIN_(a, b)
-#define TEST(name) SLUICE_TEST(name, SLUICE_JOIN(test_case_, __LINE__))
-#define SLUICE_TEST(name, id)                        \
-  static void id();                                  \
-  static const sluice::test::Case id##_entry(name, id); \
-  static void id()
+#define TEST(name) SLUICE_TEST(name, SLUICE_JOIN(test_case_, __LINE__), SLUICE_JOIN(test_entry_, __LINE__))
+#define SLUICE_TEST(name, run, entry)           \
+  static void run();                            \
+  static const sluice::test::Case entry(name, run); \
+  static void run()
 #define CHECK(claim) sluice::test::check((claim), __FILE__, __LINE__, #claim)
 #define CHECK_FOR(text, claim) sluice::test::check((claim), __FILE__, __LINE__, std::string(#claim " for ") + std::string(text))

@@ -3,25 +3,33 @@
 // Promises: bytes in, caller-owned Int32Array of numbers out, result codes, no exceptions, nothing kept. Both
 // implementations give the same numbers and the same codes for the same bytes (test/contract/scanner).
 
-/** Result codes. Same numbers as native/core/result.h; a test walks both lists. */
+/**
+ * Result codes. Same numbers as native/core/result.h; a test walks both lists. Which one a faulty text gets is decided in this order:
+ * `utf8` when any of its bytes breaks UTF-8, wherever that is; else `empty` when it is blank; else whichever of `depth` and
+ * `syntax` comes first when the text is read byte by byte: `depth` at the bracket that would open one container too many where
+ * a value may stand, `syntax` at the first byte (or at the end) that RFC 8259 does not allow there.
+ */
 export const SCAN = Object.freeze({
   ok: 0,
   /** No bytes, or white space only. */
   empty: 1,
-  /** Not JSON (RFC 8259): anything from a bad escape to trailing garbage or a byte-order mark. */
+  /** Not JSON (RFC 8259): anything from a bad escape to trailing garbage or a byte-order mark. Lone surrogate escapes are JSON. */
   syntax: 2,
-  /** Not UTF-8 somewhere (checked first: wins over syntax when both hold). */
+  /** Not UTF-8 (RFC 3629) somewhere. */
   utf8: 3,
-  /** Nested deeper than LIMITS.jsonDepthMax (wins over a syntax fault that comes later in the bytes, not one before). */
+  /** Nested deeper than LIMITS.jsonDepthMax. */
   depth: 4,
 });
 
-/** What a message is. `none`: valid JSON that is no JSON-RPC message shape at all (a number, an object with neither method nor result nor error). */
+/**
+ * What a message is. `none`: valid JSON that is no JSON-RPC message shape at all (a number, an object with neither method nor result
+ * nor error). With several of those (FLAG.mixed) `method` decides first, then `error`.
+ */
 export const KIND = Object.freeze({ none: 0, request: 1, notification: 2, result: 3, error: 4, batch: 5 });
 
-/** Bits of ENVELOPE.flags. */
+/** Bits of ENVELOPE.flags. All but emptyBatch and newline speak of messages that are objects; of other values they are never set. */
 export const FLAG = Object.freeze({
-  /** A known key appears twice at the top level / in params / in _meta / in ref (compared after unescaping). */
+  /** A known key appears twice at the top level / in params / in _meta / in ref (compared after unescaping). Stays when that object itself comes again. */
   duplicateTop: 1,
   duplicateParams: 2,
   duplicateMeta: 4,
@@ -46,7 +54,8 @@ export const FLAG = Object.freeze({
 
 /**
  * Places in the envelope array. Each span is two numbers: start and end offset of the raw value in the bytes handed in
- * (strings include their quotes); -1, -1 when absent. On duplicates the last one wins, and the flag says so.
+ * (strings include their quotes, white space around is left out); -1, -1 when absent. On duplicates the last one wins, with all that
+ * lies in it, and the flag says so.
  * Spans under params are filled only when params is an object; result.* and error.* likewise. For a batch only kind, flags, depth and
  * `batchCount` are filled.
  */
@@ -98,7 +107,7 @@ export const ENVELOPE = Object.freeze({
 
 /** Places in the reply-head array (HTTP/1.1 response head, RFC 9112). */
 export const HEAD = Object.freeze({
-  /** Offset of the first body byte, relative to the bytes handed in. */
+  /** Offset of the first body byte in the bytes handed in, as all offsets here. */
   bodyStart: 0,
   status: 1,
   /** HTTP/1.x minor version: 0 or 1. */
@@ -109,7 +118,7 @@ export const HEAD = Object.freeze({
   chunked: 4,
   /** 1 when the connection may be used again as far as the head says (1.1 without close, or 1.0 with keep-alive). */
   keepAlive: 5,
-  /** MEDIA of Content-Type. */
+  /** MEDIA of Content-Type; with several such lines, of the last. */
   media: 6,
   headerCount: 7,
   /** Spans of two headers that are needed on every reply. */
@@ -122,48 +131,56 @@ export const HEAD = Object.freeze({
 /** What a Content-Type says. */
 export const MEDIA = Object.freeze({ absent: 0, json: 1, eventStream: 2, other: 3 });
 
-/** Result codes of head(). */
+/** Result codes of head(). A head is read from left to right, and the first fault decides; a fault never goes away with more bytes. */
 export const HEAD_RESULT = Object.freeze({
   ok: 0,
   /** The blank line has not come yet. */
   more: 1,
   /** Not an HTTP/1.x response head, obs-fold, bare CR or LF, NUL, bad name or value. */
   bad: 2,
-  /** Content-Length twice (even when equal), a list, not digits, or together with Transfer-Encoding; Transfer-Encoding other than exactly one `chunked`. */
+  /** Content-Length twice (even when equal), a list, not digits, or together with Transfer-Encoding; Transfer-Encoding other than exactly one `chunked`, or in HTTP/1.0. */
   ambiguous: 3,
   /** More header lines than LIMITS.replyHeaderCountMax, head longer than LIMITS.replyHeadBytesMax, or a length beyond 2^31-1. */
   large: 4,
 });
 
-/** Places of one event in the sse() output (WHATWG HTML §9.2). All offsets are into the bytes handed in. */
+/**
+ * Places of one event in the sse() output (WHATWG HTML §9.2). All offsets are into the bytes handed in. A blank line ends an event even
+ * when nothing came before it. A byte-order mark at the start of a stream is the caller's to skip.
+ */
 export const EVENT = Object.freeze({
   /** The whole event with its blank line. */
   start: 0,
   end: 1,
-  /** Value of the data field when there is exactly one data line; both -1 when none; dataLines tells. */
+  /** Value of the data field when there is exactly one data line; from the first value to the end of the last one when there are more; -1, -1 when none. */
   dataStart: 2,
   dataEnd: 3,
   dataLines: 4,
   /** Value of the last `event` field, or -1. */
   typeStart: 5,
   typeEnd: 6,
-  /** Value of the last `id` field, or -1. */
+  /** Value of the last `id` field without NUL, or -1. */
   idStart: 7,
   idEnd: 8,
-  /** Value of the last `retry` field, or -1. */
+  /** Value of the last `retry` field that is digits only, or -1. */
   retryStart: 9,
   retryEnd: 10,
+  /** Place 11 is -1: events start at multiples of 48 bytes. */
   length: 12,
 });
 
 /** A scanner; all methods are pure but for the arrays handed in. */
+/**
+ * Ranges outside of the bytes and arrays without room are faults of ours: GW_BASE_INTERNAL is thrown. The bytes must not change during a call (a view
+ * of shared memory is fine once its writer has handed it over); nothing of them is kept afterwards.
+ */
 export interface Scanner {
   readonly name: 'addon' | 'portable';
-  /** simdjson kernel in use, or 'typescript'. */
+  /** Kernel in use (simdjson's, or our own for AVX2), or 'typescript'. */
   readonly kernel: string;
   /**
    * Scans bytes[start…end), which must be one JSON text. Fills `envelope` (at least ENVELOPE.length numbers) and returns a SCAN code;
-   * when it is not ok only `flags`=0 and `kind`=none are meaningful. Offsets are absolute in `bytes`.
+   * when it is not ok, kind, flags, depth and batchCount are 0 and every span is absent. Offsets are absolute in `bytes`.
    */
   scan(bytes: Uint8Array, start: number, end: number, envelope: Int32Array): number;
   /** Parses a response head at bytes[start…end) into `head` (HEAD.headers + 4 × LIMITS.replyHeaderCountMax numbers). Returns a HEAD_RESULT code. */

@@ -5,6 +5,7 @@ import { EMPTY } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import { HEAD, HEAD_RESULT, MEDIA } from './contract.ts';
 
+const NOTHING = new Int32Array(0);
 const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -56,7 +57,7 @@ function spells(bytes: Uint8Array, start: number, end: number, word: Uint8Array)
 export class HeadReader {
   private bytes: Uint8Array = EMPTY;
   private end = 0;
-  private head: Int32Array = new Int32Array(0);
+  private head: Int32Array = NOTHING;
   private closes = false;
   private keeps = false;
 
@@ -66,6 +67,15 @@ export class HeadReader {
     this.bytes = bytes;
     this.end = Math.min(end, limit);
     this.head = head;
+    const code = this.parse(start);
+    // What was received must not live on because it was the last head to be parsed.
+    this.bytes = EMPTY;
+    this.head = NOTHING;
+    return code === HEAD_RESULT.more && end >= limit ? HEAD_RESULT.large : code;
+  }
+
+  private parse(start: number): number {
+    const { bytes, head } = this;
     this.closes = false;
     this.keeps = false;
     head.fill(0, 0, HEAD.headers);
@@ -80,7 +90,7 @@ export class HeadReader {
         if (at >= 0) return this.finish(at);
       } else at = this.headerLine(at);
     }
-    return at === MORE && end >= limit ? HEAD_RESULT.large : -1 - at;
+    return -1 - at;
   }
 
   private finish(bodyStart: number): number {

@@ -47,7 +47,11 @@ function dispute(scanner: Scanner, portable: Scanner, bytes: Uint8Array, end: nu
   return isEqual() ? null : `envelope [${got.join()}], portable [${wanted.join()}]`;
 }
 
+/** Inputs compared so far: the last test of each group makes sure that there were many. */
+let compared = 0;
+
 function check(scanner: Scanner, portable: Scanner, bytes: Uint8Array, end = bytes.length): void {
+  compared++;
   const fault = dispute(scanner, portable, bytes, end);
   if (fault === null) return;
   const text = JSON.stringify(String.fromCharCode(...bytes.subarray(0, end)));
@@ -239,6 +243,11 @@ export function compareScans(label: string, make: () => Scanner): void {
         expect(dispute(scanner, portable, bytes, bytes.length)).toBeNull();
       });
       fc.assert(property, { numRuns: 2000 });
+    });
+
+    test('that was a great many inputs', () => {
+      expect(compared).toBeGreaterThan(100_000);
+      compared = 0;
     });
   });
 }

@@ -80,6 +80,8 @@ export class Exchange {
   /** True once the client went away. */
   gone = false;
   /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
+  /** Takes the envelope back at the end, when whoever runs the exchange keeps no hold on it. */
+  recycle: ((envelope: Int32Array) => void) | null = null;
   before: Exchange | null = null;
   after: Exchange | null = null;
   readonly #owner: ExchangeOwner;
@@ -176,6 +178,10 @@ export class Exchange {
     this.#call = null;
     this.#onGone = null;
     this.#owner.onFinish(this);
+    if (this.recycle !== null && this.envelope !== null) {
+      this.recycle(this.envelope);
+      this.envelope = null;
+    }
   }
 }
 

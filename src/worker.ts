@@ -7,6 +7,7 @@ import type { Member } from './bridge/member.ts';
 import type { SessionTools } from './bridge/session.ts';
 import type { Log } from './observe/log.ts';
 import { Aggregate } from './proxy/aggregate.ts';
+import { Envelopes } from './proxy/envelopes.ts';
 import { Pipeline } from './proxy/pipeline.ts';
 import { Single } from './proxy/single.ts';
 import type { Target } from './proxy/target.ts';
@@ -51,6 +52,7 @@ export class DataPlane {
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #pipeline: Pipeline;
   readonly #front: Front;
+  readonly #spare = new Envelopes();
   readonly #newId = hyperid();
   #listener: Listener | null = null;
   #sweep: TimerId = 0;
@@ -65,7 +67,7 @@ export class DataPlane {
     this.#targets = new Map(
       options.snapshot.endpoints.map((endpoint) => [endpoint.path, this.#target(endpoint)]),
     );
-    this.#pipeline = new Pipeline(options.scanner, this.#targets);
+    this.#pipeline = new Pipeline(options.scanner, this.#targets, this.#spare);
     this.#front = new Front({
       snapshot: options.snapshot,
       pipeline: this.#pipeline,
@@ -101,7 +103,7 @@ export class DataPlane {
     const members = endpoint.members.flatMap((index) => this.#members[index] ?? []);
     const only = members[0];
     if (!endpoint.prefixed && members.length === 1 && only !== undefined)
-      return new Single(only, this.#scanner);
+      return new Single(only, this.#scanner, this.#spare);
     const { front } = this.#snapshot;
     const tools: SessionTools = {
       scanner: this.#scanner,

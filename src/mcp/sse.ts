@@ -59,12 +59,22 @@ export interface StreamEvent {
 }
 
 const BATCH = 32;
+const LF = 0x0a;
+const CR = 0x0d;
+
+function tooLarge(): GatewayError {
+  return new GatewayError(
+    'GW_UPSTREAM_BODY_SIZE',
+    `one event is larger than ${LIMITS.messageBytesMax} bytes`,
+  );
+}
 
 /** Cuts a byte stream into events. */
 export class EventReader {
   readonly #scanner: Scanner;
   readonly #events = new Int32Array(EVENT.length * BATCH);
-  #rest: Uint8Array = EMPTY;
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
   #started = false;
 
   constructor(scanner: Scanner) {
@@ -73,7 +83,12 @@ export class EventReader {
 
   /** Takes a chunk and hands out every event that is complete. Throws GW_UPSTREAM_BODY_SIZE when one event grows beyond the limit. */
   push(chunk: Uint8Array, visit: (event: StreamEvent) => void, last = false): void {
-    let bytes = this.#rest.length === 0 ? chunk : concat([this.#rest, chunk]);
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+    if (this.#waitingBytes > LIMITS.messageBytesMax + chunk.length) throw tooLarge();
+    // An event ends with a line: without one there is nothing to look for, and a long event is not read again for every piece of it.
+    if (this.#started && !last && !chunk.includes(LF) && !chunk.includes(CR)) return;
+    let bytes = concat(this.#waiting);
     if (!this.#started && bytes.length >= 3) {
       this.#started = true;
       if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
@@ -88,18 +103,14 @@ export class EventReader {
       }
       if (count < BATCH) break;
     }
-    this.#rest = bytes.subarray(at);
-    if (this.#rest.length > LIMITS.messageBytesMax) {
-      throw new GatewayError(
-        'GW_UPSTREAM_BODY_SIZE',
-        `one event is larger than ${LIMITS.messageBytesMax} bytes`,
-      );
-    }
+    this.#waitingBytes = bytes.length - at;
+    if (this.#waitingBytes > LIMITS.messageBytesMax) throw tooLarge();
+    this.#waiting = this.#waitingBytes === 0 ? [] : [bytes.subarray(at)];
   }
 
   /** True when bytes of an unfinished event are left. */
   get unfinished(): boolean {
-    return this.#rest.length > 0;
+    return this.#waitingBytes > 0;
   }
 
   #place(at: number): number {

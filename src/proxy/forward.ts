@@ -198,7 +198,7 @@ export function forward(exchange: Exchange, member: Member, scanner: Scanner): v
     verb: exchange.verb,
     era: exchange.era,
     body: exchange.body,
-    envelope: exchange.envelope,
+    envelope: exchange.recycle === null ? exchange.envelope : null,
     edits: [],
     headers: requestHeaders(exchange, spec.forwardHeaders),
     session: exchange.headers.session,

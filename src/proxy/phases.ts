@@ -125,9 +125,8 @@ export const PHASES: readonly Phase[] = Object.freeze([
   },
 ]);
 
-/** Phase `scan`: fills the exchange's envelope and kind. Null when the message may go on. */
-export function scan(exchange: Exchange, scanner: Scanner): GatewayError | null {
-  const envelope = new Int32Array(ENVELOPE.length);
+/** Phase `scan`: fills the envelope (ENVELOPE.length numbers), which becomes the exchange's, and its kind. Null when the message may go on. */
+export function scan(exchange: Exchange, scanner: Scanner, envelope: Int32Array): GatewayError | null {
   const { body } = exchange;
   const broken = scanError(scanner.scan(body, 0, body.length, envelope));
   if (broken !== null) return broken;

@@ -4,6 +4,7 @@ import { GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import { runBatch } from './batch.ts';
+import type { Envelopes } from './envelopes.ts';
 import { classifyExchange, scan } from './phases.ts';
 import type { Target } from './target.ts';
 
@@ -11,18 +12,21 @@ import type { Target } from './target.ts';
 export class Pipeline {
   readonly #scanner: Scanner;
   readonly #targets: ReadonlyMap<string, Target>;
+  readonly #spare: Envelopes;
 
   /** `targets` by endpoint path. */
-  constructor(scanner: Scanner, targets: ReadonlyMap<string, Target>) {
+  constructor(scanner: Scanner, targets: ReadonlyMap<string, Target>, spare: Envelopes) {
     this.#scanner = scanner;
     this.#targets = targets;
+    this.#spare = spare;
   }
 
   /** A POST whose body is whole. */
   post(exchange: Exchange, body: Uint8Array): void {
     exchange.body = body;
     try {
-      const fault = scan(exchange, this.#scanner) ?? classifyExchange(exchange, this.#scanner);
+      const fault =
+        scan(exchange, this.#scanner, this.#spare.take()) ?? classifyExchange(exchange, this.#scanner);
       if (fault !== null) return exchange.refuse(fault);
       const target = this.#target(exchange);
       if (exchange.kind === KIND.batch && target.splitsBatches)

@@ -4,6 +4,7 @@ import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
+import type { Envelopes } from './envelopes.ts';
 import { forward } from './forward.ts';
 import { refuseVersion, type Target } from './target.ts';
 
@@ -13,10 +14,13 @@ export class Single implements Target {
   readonly #judgesVersions: boolean;
   readonly #member: Member;
   readonly #scanner: Scanner;
+  readonly #giveBack: ((envelope: Int32Array) => void) | null;
 
-  constructor(member: Member, scanner: Scanner) {
+  constructor(member: Member, scanner: Scanner, spare: Envelopes) {
     this.#member = member;
     this.#scanner = scanner;
+    // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
+    this.#giveBack = member.spec.target.kind === 'http' ? spare.giveBack : null;
     this.splitsBatches = member.spec.target.kind === 'stdio';
     this.#judgesVersions = this.splitsBatches;
   }
@@ -31,6 +35,7 @@ export class Single implements Target {
       const version = exchange.headers.protocolVersion ?? '';
       if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
     }
+    exchange.recycle = this.#giveBack;
     forward(exchange, this.#member, this.#scanner);
   }
 

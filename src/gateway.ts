@@ -6,10 +6,9 @@ import { GatewayError } from './base/errors.ts';
 import { LIMITS } from './base/limits.ts';
 import { type Level, type Log, SILENT } from './observe/log.ts';
 import type { Runtime, WorkerHandle } from './runtime/runtime.ts';
-import { chooseScanner } from './scan/scan.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Order, Report } from './thread.ts';
-import { DataPlane, type DataPlaneStats } from './worker.ts';
+import type { DataPlaneStats } from './worker.ts';
 
 /** What a gateway is made of. */
 export interface GatewayOptions {
@@ -146,6 +145,11 @@ export async function startStdio(options: GatewayOptions): Promise<void> {
   const { runtime, snapshot, log } = options;
   const endpoint = snapshot.endpoints.find((one) => one.path === '/mcp');
   if (endpoint === undefined) throw new GatewayError('GW_CONFIG_VALUE', 'no server is enabled');
+  // Loaded here and not above: where a thread serves, this thread never needs the data plane's code.
+  const [{ chooseScanner }, { DataPlane }] = await Promise.all([
+    import('./scan/scan.ts'),
+    import('./worker.ts'),
+  ]);
   const { scanner, reason } = chooseScanner(options.scan);
   log.info('ready', {
     transport: 'stdio',

@@ -2,7 +2,6 @@
 // Called by bun.ts only. Promises: what one call writes is never cut by another call's bytes, and nothing is lost when
 // the reader is slow or the process exits right after: writes are synchronous, as Node's are on pipes.
 import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { Standard } from './runtime.ts';
 
 const STDOUT = 1;
@@ -40,6 +39,9 @@ export function bunStandard(): Standard {
     },
     writeStdout: (bytes) => writeAll(STDOUT, bytes),
     writeStderr: (bytes) => writeAll(STDERR, bytes),
-    stderrIsTerminal: isatty(STDERR),
+    // node:tty brings the whole of node:net along, 10 ms in every thread: it is loaded only when somebody asks.
+    get stderrIsTerminal() {
+      return process.getBuiltinModule('node:tty').isatty(STDERR);
+    },
   };
 }

@@ -2,9 +2,10 @@
 // Called by server (makes it), proxy and bridge (work on it). Promises: answered at most once; `finish` runs exactly once however
 // the exchange ends, and gives back what it held; keeps the snapshot it was born with.
 import { EMPTY } from './base/bytes.ts';
-import type { ErrorCode, GatewayError } from './base/errors.ts';
+import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
 import { raw } from './mcp/envelope.ts';
 import { errorMessage } from './mcp/errors.ts';
+import { messageEvent } from './mcp/sse.ts';
 import type { HeaderRecord, Reply, ReplyStream } from './runtime/runtime.ts';
 import { ENVELOPE, FLAG, KIND } from './scan/contract.ts';
 import type { EndpointSpec, Snapshot } from './snapshot.ts';
@@ -33,6 +34,18 @@ export interface ClientHeaders {
 
 /** How an exchange ended. */
 export type Outcome = 'ok' | 'refused' | 'failed' | 'abandoned';
+
+/** A reply body that is produced over time, as the exchange sees it. */
+export interface LiveBody extends ReplyStream {
+  /** Completes the body properly. */
+  end(): void;
+  /** Completes an event stream with one last event; false, and nothing is done, when this is none or an event is half sent. */
+  endWith(event: Uint8Array): boolean;
+  /** Breaks the connection, so that the client can tell that the body is cut. */
+  fail(): void;
+  /** Sends a comment, if this is an event stream that its client reads and no event is half sent. */
+  keepAlive(): void;
+}
 
 /** What an exchange needs of its surroundings. */
 export interface ExchangeOwner {
@@ -77,6 +90,8 @@ export class Exchange {
   status = 0;
   /** Code of the error that ended it, or null. */
   errorCode: ErrorCode | null = null;
+  /** What our own code threw when it ended the exchange, for the log; null when it did not. */
+  fault: unknown = null;
   /** True once the client went away. */
   gone = false;
   /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
@@ -89,6 +104,7 @@ export class Exchange {
   readonly #answer: (reply: Reply) => void;
   #call: UpstreamCall | null = null;
   #onGone: (() => void) | null = null;
+  #body: LiveBody | null = null;
   #answered = false;
   #finished = false;
 
@@ -104,8 +120,9 @@ export class Exchange {
     this.#answer = start.answer;
   }
 
-  /** Raw bytes of the request's id, or null when there is none that could be told for sure. */
+  /** Raw bytes of the request's id, or null when there is none that could be told for sure. The id of a client's own answer names a server's request. */
   get requestId(): Uint8Array | null {
+    if (this.kind === KIND.result || this.kind === KIND.error) return null;
     if (this.envelope === null || ((this.envelope[ENVELOPE.flags] ?? 0) & UNSURE_ID) !== 0) return null;
     return raw(this.body, this.envelope, ENVELOPE.id);
   }
@@ -114,16 +131,35 @@ export class Exchange {
     return this.#answered;
   }
 
-  /** Names the upstream call that runs for this exchange; it is aborted when the client goes away. */
-  hold(call: UpstreamCall): void {
-    if (this.gone) call.abort();
-    else if (!this.#finished) this.#call = call;
+  /** True once everything about it is over. */
+  get over(): boolean {
+    return this.#finished;
   }
 
-  /** Called when the client goes away, besides aborting the held call. */
+  /** Names the upstream call that runs for this exchange; it is aborted when nobody needs it any more. */
+  hold(call: UpstreamCall): void {
+    if (this.#finished) call.abort();
+    else this.#call = call;
+  }
+
+  /** Called when the client goes away or the exchange is refused, besides aborting the held call. */
   whenGone(callback: () => void): void {
-    if (this.gone) callback();
+    if (this.#finished) callback();
     else this.#onGone = callback;
+  }
+
+  /** Lets go of whatever works for this exchange: nobody needs it any more. */
+  #letGo(): void {
+    const call = this.#call;
+    const onGone = this.#onGone;
+    this.#call = null;
+    this.#onGone = null;
+    try {
+      call?.abort();
+      onGone?.();
+    } catch (thrown) {
+      this.fault ??= thrown;
+    }
   }
 
   /** Goes on reading the upstream after back-pressure. */
@@ -132,14 +168,21 @@ export class Exchange {
   }
 
   /** Sends the reply's head and body; a stream body finishes the exchange later through finish(). */
-  reply(status: number, headers: HeaderRecord, body: Uint8Array | ReplyStream | null): void {
-    if (this.#answered) return;
+  reply(status: number, headers: HeaderRecord, body: Uint8Array | LiveBody | null): void {
+    if (this.#answered || this.gone) return;
     this.#answered = true;
     this.status = status;
     const own = this.#replyHeaders;
     for (const name in headers) own[name] = headers[name] ?? '';
+    const isWhole = body === null || body instanceof Uint8Array;
+    if (!isWhole) this.#body = body;
     this.#answer({ status, headers: own, body });
-    if (body === null || body instanceof Uint8Array) this.finish(this.outcome);
+    if (isWhole) this.finish(this.outcome);
+  }
+
+  /** Headers that the reply will carry besides those it is given. */
+  carry(headers: HeaderRecord): void {
+    for (const name in headers) this.#replyHeaders[name] = headers[name] ?? '';
   }
 
   /** Replies with one JSON-RPC message. */
@@ -147,12 +190,34 @@ export class Exchange {
     this.reply(status, { 'content-type': JSON_TYPE }, message);
   }
 
-  /** Replies with an error that carries the request's id. `status` other than the table's serves legacy clients. */
+  /**
+   * Ends it with an error that carries the request's id; `status` other than the table's serves legacy clients. When a stream has begun, a modern
+   * client reads the error as its last event; for any other, and in the middle of an event, the connection is broken: it then knows.
+   */
   refuse(error: GatewayError, extra: Readonly<Record<string, unknown>> = {}, status = error.row.http): void {
-    if (this.#answered) return;
+    if (this.#finished || this.gone) return;
     this.outcome = error.row.source === 'client' ? 'refused' : 'failed';
     this.errorCode = error.code;
-    this.reply(status, errorHeaders(error), errorMessage(this.requestId, error, extra));
+    if (error.code === 'GW_BASE_INTERNAL') this.fault ??= error.cause ?? error;
+    this.#letGo();
+    if (!this.#answered)
+      return this.reply(status, errorHeaders(error), errorMessage(this.requestId, error, extra));
+    const id = this.era === 'modern' ? this.requestId : null;
+    const body = this.#body;
+    try {
+      if (id === null || body?.endWith(messageEvent(errorMessage(id, error, extra))) !== true) body?.fail();
+    } finally {
+      this.finish('failed');
+    }
+  }
+
+  /** Ends what never ends by itself, such as an event stream, properly: the gateway is shutting down. `last` is an event stream's last event. */
+  close(last: Uint8Array | null): void {
+    if (this.#finished) return;
+    if (!this.#answered) return this.refuse(new GatewayError('GW_SERVER_DRAINING'));
+    this.#letGo();
+    if (last === null || this.#body?.endWith(last) !== true) this.#body?.end();
+    this.finish('ok');
   }
 
   /** The client went away: whatever runs for it is let go of. */
@@ -160,14 +225,22 @@ export class Exchange {
     if (this.#finished || this.gone) return;
     this.gone = true;
     this.outcome = 'abandoned';
-    this.#call?.abort();
-    this.#onGone?.();
+    this.#letGo();
     if (!this.#answered) {
       this.#answered = true;
       // Nobody reads it; the runtime below needs an answer to let go of the request.
       this.#answer({ status: CLIENT_GONE, headers: {}, body: null });
     }
     this.finish('abandoned');
+  }
+
+  /** Keeps a silent event stream open through proxies in between. */
+  keepAlive(): void {
+    try {
+      this.#body?.keepAlive();
+    } catch (thrown) {
+      this.refuse(toGatewayError(thrown));
+    }
   }
 
   /** Ends the exchange; later calls do nothing. */
@@ -177,6 +250,7 @@ export class Exchange {
     this.outcome = outcome;
     this.#call = null;
     this.#onGone = null;
+    this.#body = null;
     this.#owner.onFinish(this);
     if (this.recycle !== null && this.envelope !== null) {
       this.recycle(this.envelope);
@@ -187,6 +261,7 @@ export class Exchange {
 
 function errorHeaders(error: GatewayError): HeaderRecord {
   const { http, retry } = error.row;
+  if (http === 405) return { 'content-type': JSON_TYPE, allow: 'POST' };
   if (http === 503 && retry === 'safe') return { 'content-type': JSON_TYPE, 'retry-after': '1' };
   return { 'content-type': JSON_TYPE };
 }

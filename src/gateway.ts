@@ -44,13 +44,19 @@ export function baseUrl(host: string, port: number, isSecure: boolean): string {
   return `${isSecure ? 'https' : 'http'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
+/** One order that waits for its report. */
+interface Pending {
+  resolve(report: Report): void;
+  reject(error: GatewayError): void;
+}
+
 /** The main thread's end of a data-plane thread. */
 export class ThreadLink {
   readonly #worker: WorkerHandle;
-  readonly #waiting: ((report: Report) => void)[] = [];
+  readonly #pending: Pending[] = [];
   #log: Log = SILENT;
-  #isEnding = false;
-  #onDeath: ((error: GatewayError) => void) | null = null;
+  /** Why no order can be sent any more, or null. */
+  #ended: GatewayError | null = null;
   #resolveDied: (error: GatewayError) => void = () => undefined;
   readonly died: Promise<GatewayError>;
 
@@ -60,7 +66,7 @@ export class ThreadLink {
     });
     this.#worker = runtime.startWorker(THREAD, {
       // Only thread.ts posts here, and only reports.
-      onMessage: (message) => this.#waiting.shift()?.(message as Report),
+      onMessage: (message) => this.#pending.shift()?.resolve(message as Report),
       onExit: (error) => this.#died(error),
     });
   }
@@ -70,26 +76,32 @@ export class ThreadLink {
     this.#log = log;
   }
 
-  /** Sends an order; reports come back in the order of the orders. */
+  /** Sends an order; reports come back in the order of the orders. Rejects with GW_RUNTIME_WORKER when the thread is or goes away. */
   ask(order: Order): Promise<Report> {
+    if (this.#ended !== null) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
-      this.#waiting.push(resolve);
-      this.#onDeath = reject;
+      this.#pending.push({ resolve, reject });
       this.#worker.post(order);
     });
   }
 
   end(): void {
-    this.#isEnding = true;
+    if (this.#ended !== null) return;
+    this.#end(new GatewayError('GW_RUNTIME_WORKER', 'it was stopped'));
     this.#worker.terminate();
   }
 
   #died(error: string | null): void {
-    if (this.#isEnding) return;
+    if (this.#ended !== null) return;
     const failure = new GatewayError('GW_RUNTIME_WORKER', error ?? 'it ended by itself');
     this.#log.error('the data worker died', { error: failure.message });
-    this.#onDeath?.(failure);
+    this.#end(failure);
     this.#resolveDied(failure);
+  }
+
+  #end(why: GatewayError): void {
+    this.#ended = why;
+    for (const one of this.#pending.splice(0)) one.reject(why);
   }
 }
 
@@ -117,9 +129,7 @@ export async function startGateway(
   const report = await link.ask({ kind: 'start', snapshot, scan: options.scan, level: options.logLevel });
   if (report.kind !== 'ready') {
     link.end();
-    throw report.kind === 'failed'
-      ? new GatewayError(report.code, report.detail)
-      : new GatewayError('GW_RUNTIME_WORKER', `it reported ${report.kind}`);
+    throw unexpected(report);
   }
   return {
     host: report.host,
@@ -128,7 +138,7 @@ export async function startGateway(
     scanner: { name: report.scanner, kernel: report.kernel, reason: report.reason },
     stats: async () => {
       const answer = await link.ask({ kind: 'stats' });
-      if (answer.kind !== 'stats') throw new GatewayError('GW_RUNTIME_WORKER', `it reported ${answer.kind}`);
+      if (answer.kind !== 'stats') throw unexpected(answer);
       return answer.stats;
     },
     died: link.died,
@@ -138,6 +148,13 @@ export async function startGateway(
     },
     stop: () => link.end(),
   };
+}
+
+/** The error in a report that is not the one hoped for. */
+function unexpected(report: Report): GatewayError {
+  return report.kind === 'failed'
+    ? new GatewayError(report.code, report.detail)
+    : new GatewayError('GW_RUNTIME_WORKER', `it reported ${report.kind}`);
 }
 
 /** Serves the endpoint /mcp on stdin and stdout; resolves when the client closed stdin and everything has ended. */

@@ -80,8 +80,14 @@ export class DataPlane {
 
   #tick(): void {
     this.#sweep = this.#runtime.clock.after(SWEEP_MS, () => {
-      for (const target of this.#targets.values()) target.sweep();
+      // First the next one: a fault of this one must not end the sweeping.
       this.#tick();
+      try {
+        this.#front.keepAlive();
+        for (const target of this.#targets.values()) target.sweep();
+      } catch (thrown) {
+        this.#log.error('a sweep failed', { fault: String(thrown) });
+      }
     });
   }
 
@@ -179,6 +185,7 @@ export class DataPlane {
 
   /** Closes everything at once. */
   stop(): void {
+    this.#runtime.clock.cancel(this.#sweep);
     this.#listener?.stop();
     for (const member of this.#members) void member.upstream.close(0);
   }

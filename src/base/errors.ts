@@ -134,6 +134,13 @@ export const ERRORS = Object.freeze({
     'safe',
     'Cannot take a new exchange: the gateway is shutting down',
   ),
+  GW_SERVER_STOPPED: row(
+    500,
+    -32603,
+    'gateway',
+    'never',
+    'Cannot finish the exchange: the gateway stopped before the reply was complete',
+  ),
 
   // scan: the bytes are no message
   GW_SCAN_SYNTAX: row(400, -32700, 'client', 'never', 'Cannot parse the body: it is not JSON'),

@@ -1,20 +1,15 @@
 // Asks a server something on the gateway's own behalf and waits for the one reply, be it JSON or an event stream.
 // Called by bridge/session.ts and the aggregates of proxy/. Promises: resolves exactly once, never rejects; bounded in time and size; the
-// connection is given back or closed.
-import { concat } from '../base/bytes.ts';
-import { GatewayError, toGatewayError } from '../base/errors.ts';
+// connection is given back or closed; a response to another request is no answer.
+import { concat, EMPTY } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { kindOf, type Message, readMessage } from '../mcp/envelope.ts';
+import { isSameId, kindOf, type Message, raw, readMessage } from '../mcp/envelope.ts';
 import { EventReader } from '../mcp/sse.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
-import { KIND, type Scanner } from '../scan/contract.ts';
-import type {
-  ReplyHead,
-  Upstream,
-  UpstreamCall,
-  UpstreamRequest,
-  UpstreamSink,
-} from '../upstream/upstream.ts';
+import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import type { ReplyHead, Upstream, UpstreamCall, UpstreamRequest } from '../upstream/upstream.ts';
+import { ContainedSink } from './contained-sink.ts';
 
 /** What came back: the HTTP face of it, and the message unless there was none (202, 405 …). */
 export interface Collected {
@@ -29,13 +24,52 @@ export interface CollectTools {
   readonly clock: Clock;
 }
 
+/** Bounds of one question, and who else is concerned. */
+export interface CollectBounds {
+  readonly timeoutMs: number;
+  /** Ends the question early. */
+  readonly scope?: AskScope;
+  /** Hears the server's notifications and requests that come before its answer. */
+  readonly onOther?: (message: Message) => void;
+}
+
+/** Questions that are asked for one client and end together when it leaves. */
+export class AskScope {
+  readonly #open = new Set<() => void>();
+  #isOver = false;
+
+  get over(): boolean {
+    return this.#isOver;
+  }
+
+  /** `stop` is called when the scope ends, unless forget() came first. */
+  add(stop: () => void): void {
+    this.#open.add(stop);
+  }
+
+  forget(stop: () => void): void {
+    this.#open.delete(stop);
+  }
+
+  /** Stops every open question. */
+  end(): void {
+    this.#isOver = true;
+    const stops = [...this.#open];
+    this.#open.clear();
+    for (const stop of stops) stop();
+  }
+}
+
 /** How long a stream may go on after its response before the connection is closed. */
 const LINGER_MS = 1_000;
 
-class CollectSink implements UpstreamSink {
+class CollectSink extends ContainedSink {
   readonly #tools: CollectTools;
+  readonly #bounds: CollectBounds;
+  readonly #asked: readonly Uint8Array[];
   readonly #resolve: (result: Collected | GatewayError) => void;
   readonly #timer: TimerId;
+  #lingering: TimerId = 0;
   #call: UpstreamCall | null = null;
   #reader: EventReader | null = null;
   #status = 0;
@@ -43,100 +77,114 @@ class CollectSink implements UpstreamSink {
   #media: ReplyHead['media'] = 'none';
   #parts: Uint8Array[] = [];
   #bytes = 0;
-  #settled = false;
-  #over = false;
+  #isSettled = false;
 
-  constructor(tools: CollectTools, timeoutMs: number, resolve: (result: Collected | GatewayError) => void) {
+  /** `asked` are the raw ids that an answer may bear; none when the message asks nothing. */
+  constructor(
+    tools: CollectTools,
+    bounds: CollectBounds,
+    asked: readonly Uint8Array[],
+    resolve: (result: Collected | GatewayError) => void,
+  ) {
+    super();
     this.#tools = tools;
+    this.#bounds = bounds;
+    this.#asked = asked;
     this.#resolve = resolve;
-    this.#timer = tools.clock.after(timeoutMs, () => {
-      this.#settle(new GatewayError('GW_UPSTREAM_TIMEOUT', `no reply within ${timeoutMs} ms`));
-      this.#drop();
-    });
+    const { timeoutMs } = bounds;
+    this.#timer = tools.clock.after(timeoutMs, () =>
+      this.breakOff(new GatewayError('GW_UPSTREAM_TIMEOUT', `no reply within ${Math.ceil(timeoutMs)} ms`)),
+    );
+    bounds.scope?.add(this.#stop);
   }
 
   start(call: UpstreamCall): void {
     this.#call = call;
-    if (this.#settled) this.#drop();
+    if (this.over) call.abort();
+    else if (this.#bounds.scope?.over === true) this.#stop();
   }
 
-  onHead(head: ReplyHead): void {
+  readonly #stop = (): void => this.breakOff(new GatewayError('GW_UPSTREAM_CLOSED', 'the client left'));
+
+  protected head(head: ReplyHead): void {
     this.#status = head.status;
     this.#sessionId = head.sessionId;
     this.#media = head.media;
     if (head.media === 'event-stream') this.#reader = new EventReader(this.#tools.scanner);
   }
 
-  onData(bytes: Uint8Array): boolean {
-    if (this.#settled) return true;
+  protected data(bytes: Uint8Array): boolean {
+    if (this.#isSettled) return true;
     if (this.#reader !== null) {
-      this.#feed(this.#reader, bytes, false);
+      this.#reader.push(bytes, (event) => this.#event(event.data));
       return true;
     }
     this.#bytes += bytes.length;
-    if (this.#bytes > LIMITS.replyBodyBytesMax) {
-      this.#settle(
-        new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`),
-      );
-      this.#drop();
-      return true;
-    }
+    if (this.#bytes > LIMITS.replyBodyBytesMax)
+      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`);
     this.#parts.push(bytes);
     return true;
   }
 
-  onEnd(): void {
-    this.#over = true;
-    if (this.#settled) return;
+  protected ended(): void {
+    this.#tools.clock.cancel(this.#lingering);
+    this.#reader?.push(EMPTY, (event) => this.#event(event.data), true);
+    if (this.#isSettled) return;
     if (this.#reader !== null)
-      this.#settle(new GatewayError('GW_UPSTREAM_CLOSED', 'the event stream ended without a response'));
-    else if (this.#media === 'json' && this.#bytes > 0)
-      this.#settleMessage(readMessage(this.#tools.scanner, concat(this.#parts)));
+      throw new GatewayError('GW_UPSTREAM_CLOSED', 'the event stream ended without a response');
+    if (this.#media === 'json' && this.#bytes > 0) this.#answer(this.#read(concat(this.#parts)));
     else if (this.#status < 300 && this.#bytes > 0)
-      this.#settle(new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${this.#status}`));
-    else this.#settle({ status: this.#status, sessionId: this.#sessionId, message: null });
+      throw new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${this.#status}`);
+    else this.#answer(null);
   }
 
-  onFail(error: GatewayError): void {
-    this.#over = true;
+  protected failed(error: GatewayError): void {
+    this.#tools.clock.cancel(this.#lingering);
+    this.#call?.abort();
     this.#settle(error);
   }
 
-  #feed(reader: EventReader, bytes: Uint8Array, last: boolean): void {
-    try {
-      reader.push(bytes, (event) => this.#event(event.data), last);
-    } catch (thrown) {
-      this.#settle(toGatewayError(thrown));
-      this.#drop();
-    }
-  }
-
   #event(data: Uint8Array): void {
-    if (this.#settled || data.length === 0) return;
-    const message = readMessage(this.#tools.scanner, data);
-    if (message instanceof GatewayError) return this.#settle(message);
+    if (this.#isSettled || data.length === 0) return;
+    const message = this.#read(data);
     const kind = kindOf(message.envelope);
-    if (kind !== KIND.result && kind !== KIND.error) return;
-    this.#settleMessage(message);
-    this.#tools.clock.after(LINGER_MS, () => this.#drop());
+    if (kind !== KIND.result && kind !== KIND.error) return this.#bounds.onOther?.(message);
+    this.#answer(message);
+    this.#lingering = this.#tools.clock.after(LINGER_MS, () => {
+      this.leave();
+      this.#call?.abort();
+    });
   }
 
-  #settleMessage(message: Message | GatewayError): void {
-    if (message instanceof GatewayError) this.#settle(message);
-    else this.#settle({ status: this.#status, sessionId: this.#sessionId, message });
+  #read(bytes: Uint8Array): Message {
+    const message = readMessage(this.#tools.scanner, bytes);
+    if (message instanceof GatewayError) throw message;
+    return message;
+  }
+
+  #answer(message: Message | null): void {
+    const given = message === null ? null : raw(message.bytes, message.envelope, ENVELOPE.id);
+    if (this.#asked.length > 0 && given !== null && !this.#asked.some((asked) => isSameId(asked, given)))
+      throw new GatewayError('GW_UPSTREAM_MESSAGE', 'it answers another request');
+    this.#settle({ status: this.#status, sessionId: this.#sessionId, message });
   }
 
   #settle(result: Collected | GatewayError): void {
-    if (this.#settled) return;
-    this.#settled = true;
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#parts = [];
     this.#tools.clock.cancel(this.#timer);
+    this.#bounds.scope?.forget(this.#stop);
     this.#resolve(result);
   }
+}
 
-  #drop(): void {
-    if (!this.#over) this.#call?.abort();
-    this.#over = true;
-  }
+/** Raw ids of a request: as the server sees it, and as the body spells it, which is what a transport with ids of its own restores. */
+function idsOf({ body, envelope, edits }: UpstreamRequest): readonly Uint8Array[] {
+  const own = envelope === null ? null : raw(body, envelope, ENVELOPE.id);
+  if (envelope === null || own === null) return [];
+  const edited = edits.find((edit) => edit.start === envelope[ENVELOPE.id]);
+  return edited === undefined ? [own] : [edited.insert, own];
 }
 
 /** Sends a request and resolves with its reply, or with what went wrong; never rejects. */
@@ -144,10 +192,10 @@ export function collect(
   tools: CollectTools,
   upstream: Upstream,
   request: UpstreamRequest,
-  timeoutMs: number,
+  bounds: CollectBounds,
 ): Promise<Collected | GatewayError> {
   return new Promise((resolve) => {
-    const sink = new CollectSink(tools, timeoutMs, resolve);
+    const sink = new CollectSink(tools, bounds, idsOf(request), resolve);
     sink.start(upstream.send(request, sink));
   });
 }

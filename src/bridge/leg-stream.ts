@@ -1,56 +1,93 @@
 // Sinks of a session's legs: the event stream that a member server opened, and replies that nobody needs.
-// Called by session.ts. Promises: a stream that cannot be used is drained quietly; its end is told exactly once.
-import { GatewayError, toGatewayError } from '../base/errors.ts';
+// Called by session-stream.ts and session.ts. Promises: a stream that cannot be used is dropped; its end is told exactly once, with what is known about it.
+import { decode, EMPTY } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
 import { type Message, readMessage } from '../mcp/envelope.ts';
 import { EventReader, type StreamEvent } from '../mcp/sse.ts';
 import type { Scanner } from '../scan/contract.ts';
-import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
+import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
+import { ContainedSink } from './contained-sink.ts';
+
+/** How a leg's event stream ended. */
+export interface StreamEnd {
+  /** True when it was one: false after 405, which is how a server says that it offers none. */
+  readonly wasOpen: boolean;
+  /** What broke it, or null when the server ended it. */
+  readonly error: GatewayError | null;
+  /** Id of the last event, or null. */
+  readonly lastEventId: string | null;
+  /** Wait that the server asked for before the next attempt, or null. */
+  readonly retryMs: number | null;
+}
+
+/** What a leg's stream is made of. */
+export interface LegStreamPlan {
+  readonly scanner: Scanner;
+  readonly onMessage: (message: Message, event: StreamEvent) => void;
+  readonly onOver: (end: StreamEnd) => void;
+}
 
 /** Reads a leg's event stream. */
-export class LegStreamSink implements UpstreamSink {
+export class LegStreamSink extends ContainedSink {
+  readonly #plan: LegStreamPlan;
   readonly #reader: EventReader;
-  readonly #scanner: Scanner;
-  readonly #onMessage: (message: Message, event: StreamEvent) => void;
-  readonly #onOver: () => void;
-  #usable = false;
+  #call: UpstreamCall | null = null;
+  #wasOpen = false;
+  #lastEventId: string | null = null;
+  #retryMs: number | null = null;
 
-  constructor(
-    scanner: Scanner,
-    onMessage: (message: Message, event: StreamEvent) => void,
-    onOver: () => void,
-  ) {
-    this.#scanner = scanner;
-    this.#reader = new EventReader(scanner);
-    this.#onMessage = onMessage;
-    this.#onOver = onOver;
+  constructor(plan: LegStreamPlan) {
+    super();
+    this.#plan = plan;
+    this.#reader = new EventReader(plan.scanner);
   }
 
-  onHead(head: ReplyHead): void {
-    // 405 is how a server says that it offers no such stream.
-    this.#usable = head.status === 200 && head.media === 'event-stream';
+  /** The call that this sink reads. */
+  start(call: UpstreamCall): void {
+    this.#call = call;
   }
 
-  onData(bytes: Uint8Array): boolean {
-    if (!this.#usable) return true;
-    try {
-      this.#reader.push(bytes, (event) => {
-        if (event.data.length === 0) return;
-        const message = readMessage(this.#scanner, event.data);
-        if (!(message instanceof GatewayError)) this.#onMessage(message, event);
-      });
-    } catch (thrown) {
-      this.#usable = false;
-      this.onFail(toGatewayError(thrown));
-    }
+  /** Nobody wants the stream any more; its end is not told. */
+  stop(): void {
+    this.leave();
+    this.#call?.abort();
+  }
+
+  protected head(head: ReplyHead): void {
+    this.#wasOpen = head.status === 200 && head.media === 'event-stream';
+  }
+
+  protected data(bytes: Uint8Array): boolean {
+    if (this.#wasOpen) this.#reader.push(bytes, (event) => this.#event(event));
     return true;
   }
 
-  onEnd(): void {
-    this.#onOver();
+  #event(event: StreamEvent): void {
+    if (this.over) return;
+    if (event.id !== null) this.#lastEventId = decode(event.id);
+    if (event.retry !== null) this.#retryMs = Number(decode(event.retry));
+    if (event.data.length === 0) return;
+    const message = readMessage(this.#plan.scanner, event.data);
+    if (!(message instanceof GatewayError)) this.#plan.onMessage(message, event);
   }
 
-  onFail(_error: GatewayError): void {
-    this.#onOver();
+  protected ended(): void {
+    this.#reader.push(EMPTY, (event) => this.#event(event), true);
+    this.#tell(null);
+  }
+
+  protected failed(error: GatewayError): void {
+    this.#call?.abort();
+    this.#tell(error);
+  }
+
+  #tell(error: GatewayError | null): void {
+    this.#plan.onOver({
+      wasOpen: this.#wasOpen,
+      error,
+      lastEventId: this.#lastEventId,
+      retryMs: this.#retryMs,
+    });
   }
 }
 

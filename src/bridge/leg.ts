@@ -1,7 +1,6 @@
 // One member server's part of a legacy session of an aggregated endpoint.
-// Called by session.ts, questions.ts and proxy/aggregate-legacy.ts. Promises: plain state; only its session changes it.
+// Called by session.ts, session-stream.ts, questions.ts and proxy/aggregate-legacy.ts. Promises: plain state; only its session changes it.
 import type { GatewayError } from '../base/errors.ts';
-import type { UpstreamCall } from '../upstream/upstream.ts';
 import type { Member } from './member.ts';
 
 /** One member server's part of a session. */
@@ -15,9 +14,10 @@ export interface Leg {
   /** Result of its initialize, parsed; {} until then. */
   result: Readonly<Record<string, unknown>>;
   fault: GatewayError | null;
-  stream: UpstreamCall | null;
   /** Running heal, shared by everyone who found the leg's session lost. */
   healing: Promise<GatewayError | null> | null;
+  /** Time before which a leg that is down is not tried again for a list: attempts take at most half of the time. */
+  retryAtMs: number;
 }
 
 /** A leg that has not been opened yet. */
@@ -30,7 +30,7 @@ export function newLeg(member: Member, index: number): Leg {
     protocolVersion: null,
     result: {},
     fault: null,
-    stream: null,
     healing: null,
+    retryAtMs: 0,
   };
 }

@@ -1,14 +1,14 @@
 // One server as a member of an aggregated endpoint: its upstream, its name, and requests made in the client's name.
 // Called by the aggregates of proxy/ and bridge/session.ts. Promises: a member sees only the headers it may see; requests of the gateway's own carry ids that no
 // client can collide with.
-import { type Edit, EMPTY, encode } from '../base/bytes.ts';
+import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { has, span } from '../mcp/envelope.ts';
 import { isObject, skipBlank } from '../mcp/json.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
 import type { Era, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
-import { type Collected, type CollectTools, collect } from './collect.ts';
+import { type CollectBounds, type Collected, type CollectTools, collect } from './collect.ts';
 
 /** A server with the upstream that reaches it. */
 export interface Member {
@@ -66,9 +66,9 @@ export function ask(
   tools: CollectTools,
   member: Member,
   request: { readonly call: MemberCall; readonly draft: Draft },
-  timeoutMs: number,
+  bounds: CollectBounds,
 ): Promise<Collected | GatewayError> {
-  return collect(tools, member.upstream, postRequest(request.call, request.draft), timeoutMs);
+  return collect(tools, member.upstream, postRequest(request.call, request.draft), bounds);
 }
 
 /** Edit that replaces the message's id. */
@@ -80,20 +80,19 @@ export function idEdit(envelope: Int32Array, id: Uint8Array): Edit | null {
 /** Edit that puts `"cursor":…` into the message's params, which need not exist. */
 export function cursorEdit(body: Uint8Array, envelope: Int32Array, cursor: Uint8Array): Edit | null {
   const params = span(envelope, ENVELOPE.params);
-  const text = `"cursor":${String.fromCharCode(...cursor)}`;
   if (params === null) {
     const method = span(envelope, ENVELOPE.method);
-    return method === null
-      ? null
-      : { start: method.end, end: method.end, insert: latin1(`,"params":{${text}}`) };
+    if (method === null) return null;
+    return { start: method.end, end: method.end, insert: around(',"params":{"cursor":', cursor, '}') };
   }
   if (!isObject(body, params.start) || has(envelope, ENVELOPE.cursor)) return null;
   const isEmpty = body[skipBlank(body, params.start + 1)] === 0x7d;
-  return { start: params.start + 1, end: params.start + 1, insert: latin1(isEmpty ? text : `${text},`) };
+  const at = params.start + 1;
+  return { start: at, end: at, insert: around('"cursor":', cursor, isEmpty ? '' : ',') };
 }
 
-function latin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+function around(before: string, value: Uint8Array, after: string): Uint8Array {
+  return concat([encode(before), value, encode(after)]);
 }
 
 /** Id of a request of the gateway's own, as JSON. */

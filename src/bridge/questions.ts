@@ -1,8 +1,9 @@
 // Requests that servers sent to the client of a legacy session and that wait for their answers.
 // Called by session.ts. Promises: the client sees ids of ours only, unique over all servers; an answer finds its server and that server's own id;
 // bounded: the oldest question gives way.
-import { type Edit, encode, splice } from '../base/bytes.ts';
+import { type Edit, splice } from '../base/bytes.ts';
 import { type Message, rawKey, span, text } from '../mcp/envelope.ts';
+import type { Span } from '../mcp/json.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { notificationEdits } from '../mcp/rewrite.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
@@ -18,8 +19,9 @@ interface Question {
 
 const QUESTIONS_MAX = 1_024;
 
-function latin1(raw: string): Uint8Array {
-  return Uint8Array.from(raw, (char) => char.charCodeAt(0));
+/** The value at a span replaced by a raw spelling, one character a byte. */
+function replaced(at: Span, raw: string): Edit {
+  return { start: at.start, end: at.end, insert: Uint8Array.from(raw, (char) => char.charCodeAt(0)) };
 }
 
 /** The open questions of one session. */
@@ -55,18 +57,18 @@ export class Questions {
     if (ours === null || at === null || question === undefined) return null;
     this.#open.delete(ours);
     // Scanned anew: a server on stdio is told by the answer's own id whether it still waits for it.
-    const own = splice(body, [{ start: at.start, end: at.end, insert: latin1(question.id) }]);
+    const own = splice(body, [replaced(at, question.id)]);
     const ownEnvelope = new Int32Array(ENVELOPE.length);
     this.#scanner.scan(own, 0, own.length, ownEnvelope);
     return { leg: question.leg, draft: { body: own, envelope: ownEnvelope, edits: [] } };
   }
 
-  /** The leg whose request a client's progress notification belongs to, or null. */
-  legOfProgress(body: Uint8Array, envelope: Int32Array): Leg | null {
-    const token = rawKey(body, envelope, ENVELOPE.progressToken);
-    if (token === null) return null;
-    for (const question of this.#open.values()) if (question.progressToken === token) return question.leg;
-    return null;
+  /** Where a client's progress notification goes, and with which token; null when its request is not open. */
+  progress(body: Uint8Array, envelope: Int32Array): { readonly leg: Leg; readonly draft: Draft } | null {
+    const at = span(envelope, ENVELOPE.progressToken);
+    const question = this.#open.get(rawKey(body, envelope, ENVELOPE.progressToken) ?? '');
+    if (at === null || question === undefined || question.progressToken === null) return null;
+    return { leg: question.leg, draft: { body, envelope, edits: [replaced(at, question.progressToken)] } };
   }
 
   #ask(leg: Leg, { bytes, envelope }: Message): Uint8Array | null {
@@ -75,8 +77,10 @@ export class Questions {
     if (at === null || id === null) return null;
     if (this.#open.size >= QUESTIONS_MAX) this.#open.delete(this.#open.keys().next().value ?? '');
     const ours = `"sluice:${leg.index}:${this.#nextId++}"`;
+    const token = span(envelope, ENVELOPE.metaProgressToken);
     this.#open.set(ours, { leg, id, progressToken: rawKey(bytes, envelope, ENVELOPE.metaProgressToken) });
-    return splice(bytes, [{ start: at.start, end: at.end, insert: encode(ours) }]);
+    // Two servers may choose the same token: the client sees our id there too.
+    return splice(bytes, token === null ? [replaced(at, ours)] : [replaced(at, ours), replaced(token, ours)]);
   }
 
   /** A server takes a question back: the client is to hear it under our id. */
@@ -87,7 +91,7 @@ export class Questions {
     for (const [ours, question] of this.#open) {
       if (question.leg !== leg || question.id !== theirs) continue;
       this.#open.delete(ours);
-      return { start: at.start, end: at.end, insert: encode(ours) };
+      return replaced(at, ours);
     }
     return null;
   }

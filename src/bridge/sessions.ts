@@ -2,8 +2,8 @@
 // Called by proxy/aggregate-legacy.ts. Promises: ids come from the cryptographic source; sessions are bounded in number, and end with their legs when
 // idle too long.
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
-import type { Draft, Member } from './member.ts';
-import { Session, type SessionTools } from './session.ts';
+import type { Member } from './member.ts';
+import { Session, type SessionStart, type SessionTools } from './session.ts';
 
 const SESSION_ID_BYTES = 24;
 
@@ -24,10 +24,7 @@ export class SessionTable {
   }
 
   /** Makes a session, or says that there are too many. */
-  open(
-    members: readonly Member[],
-    start: { initialize: Draft; headers: readonly string[] },
-  ): Session | GatewayError {
+  open(members: readonly Member[], start: SessionStart): Session | GatewayError {
     if (this.#sessions.size >= this.#tools.sessionsMax) {
       return new GatewayError('GW_SESSION_LIMIT', `${this.#sessions.size} sessions are open`);
     }
@@ -51,13 +48,11 @@ export class SessionTable {
     session.close();
   }
 
-  /** Ends what has been idle too long and keeps the streams of the rest open; called every few seconds. */
-  sweep(comment: Uint8Array): void {
+  /** Ends what has been idle too long; called every few seconds. */
+  sweep(): void {
     const oldest = this.#tools.clock.now() - this.#tools.sessionIdleMs;
-    for (const session of this.#sessions.values()) {
+    for (const session of [...this.#sessions.values()])
       if (session.usedAtMs < oldest && !session.busy) this.end(session);
-      else session.keepAlive(comment);
-    }
   }
 
   /** Ends every session. */

@@ -113,7 +113,7 @@ export function checkBatch(
     count++;
     if (fault !== null || count > countMax) return;
     if (scanner.scan(bytes, start, end, envelope) !== SCAN.ok) fault = new GatewayError('GW_SCAN_SYNTAX');
-    else fault = batchElementError(envelope);
+    else fault = batchElementError(bytes, envelope);
     if (kindOf(envelope) === KIND.request) requests++;
   });
   if (count > countMax)
@@ -121,10 +121,13 @@ export function checkBatch(
   return fault ?? requests;
 }
 
-function batchElementError(envelope: Int32Array): GatewayError | null {
+function batchElementError(bytes: Uint8Array, envelope: Int32Array): GatewayError | null {
   if (kindOf(envelope) === KIND.batch) return new GatewayError('GW_MCP_BATCH', 'it holds another batch');
   if (((envelope[ENVELOPE.flags] ?? 0) & FLAG.badMeta) === 0 && has(envelope, ENVELOPE.metaProtocolVersion)) {
     return new GatewayError('GW_MCP_BATCH', 'requests of 2026-07-28 cannot be batched');
   }
+  // Its reply must bring a session id, which a batch has no place for (2025-03-26 §lifecycle).
+  if (methodIs(bytes, envelope, METHOD.initialize))
+    return new GatewayError('GW_MCP_BATCH', 'initialize cannot be part of it');
   return messageError(envelope);
 }

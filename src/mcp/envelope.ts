@@ -38,6 +38,13 @@ export function rawKey(bytes: Uint8Array, envelope: Int32Array, place: number): 
   return key;
 }
 
+/** True when two raw ids are the same JSON value: a string's escapes may be spelled differently. */
+export function isSameId(asked: Uint8Array, given: Uint8Array): boolean {
+  if (asked.length === given.length && asked.every((byte, i) => byte === given[i])) return true;
+  const wanted = readString(asked, 0, asked.length);
+  return wanted !== null && wanted === readString(given, 0, given.length);
+}
+
 /** True for a JSON object as JSON.parse gives it. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

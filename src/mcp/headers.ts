@@ -49,3 +49,8 @@ export function isHeaderSafe(value: string): boolean {
   }
   return true;
 }
+
+/** True for a short text of visible ASCII only, such as a protocol version: it may stand in a header as it is. */
+export function isSafeToken(value: string): boolean {
+  return /^[\x21-\x7e]{1,64}$/.test(value);
+}

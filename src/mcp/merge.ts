@@ -1,9 +1,10 @@
 // Joins the answers of several servers into one: lists element by element as bytes, capabilities as values.
-// Called by proxy/fanout. Promises: elements keep their bytes but for the marked spans, members keep the config's order, and what
+// Called by proxy. Promises: elements keep their bytes but for the marked spans, members keep the config's order, and what
 // could not be had is named under `_meta` instead of being left out silently.
 import { concat, type Edit, encode, splice } from '../base/bytes.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import { has, isRecord, type Message, span } from './envelope.ts';
+import { resultMessage } from './errors.ts';
 import { eachElement, isArray, isObject, member, numberMember, stringMember } from './json.ts';
 import { META } from './protocol.ts';
 import { elementEdits, type ListShape } from './rewrite.ts';
@@ -140,4 +141,17 @@ export function joinInstructions(
     typeof result.instructions === 'string' ? [`${server}: ${result.instructions}`] : [],
   );
   return texts.length === 0 ? null : texts.join('\n\n');
+}
+
+/** Value of `_meta` on every message of a listen stream; `id` is the raw id of the listen. */
+export function subscriptionTag(id: Uint8Array): Uint8Array {
+  return concat([encode(`{${JSON.stringify(META.subscriptionId)}:`), id, encode('}')]);
+}
+
+/** The response that ends a listen properly. */
+export function listenResult(id: Uint8Array): Uint8Array {
+  return resultMessage(
+    id,
+    concat([encode('{"resultType":"complete","_meta":'), subscriptionTag(id), encode('}')]),
+  );
 }

@@ -2,6 +2,7 @@
 // Called by aggregate.ts. Promises: discover and lists are merged within the bound; calls go to the one server they name, header included.
 import { type Edit, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
+import type { CollectBounds } from '../bridge/collect.ts';
 import { ask, type Member, type MemberCall, postRequest } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
 import type { Exchange } from '../exchange.ts';
@@ -24,7 +25,7 @@ import { relayListen } from './listen.ts';
 import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
 import { routeCall } from './routing.ts';
-import { draftOf, guard, refuseVersion } from './target.ts';
+import { draftOf, guard, refuseVersion, scopeOf } from './target.ts';
 
 /** A member's answer to `server/discover`. */
 interface Discovered {
@@ -95,25 +96,38 @@ export class ModernAggregate {
     return postRequest(this.#memberCall(exchange, member, mirrored), { ...draftOf(exchange), edits });
   }
 
-  async #ask(exchange: Exchange, member: Member, edits: readonly Edit[]): Promise<Message | GatewayError> {
+  async #ask(
+    exchange: Exchange,
+    member: Member,
+    edits: readonly Edit[],
+    bounds: CollectBounds,
+  ): Promise<Message | GatewayError> {
     const request = {
       call: this.#memberCall(exchange, member, null),
       draft: { ...draftOf(exchange), edits },
     };
-    return messageIn(await ask(this.#tools, member, request, this.#tools.memberTimeoutMs));
+    return messageIn(await ask(this.#tools, member, request, bounds));
   }
 
   async #list(exchange: Exchange, shape: ListShape): Promise<void> {
     const fault = cursorFault(exchange);
     if (fault !== null) return exchange.refuse(fault);
+    const scope = scopeOf(exchange);
+    const bounds = { clock: this.#tools.clock, timeoutMs: this.#tools.memberTimeoutMs };
     const pages = this.#members.map((member) =>
-      followPages(exchange, member.spec.name, (edits) => this.#ask(exchange, member, edits)),
+      followPages(
+        exchange,
+        member.spec.name,
+        (edits, timeoutMs) => this.#ask(exchange, member, edits, { timeoutMs, scope }),
+        bounds,
+      ),
     );
     answerList(exchange, await Promise.all(pages), shape, this.#self);
   }
 
   async #discover(exchange: Exchange): Promise<void> {
-    const answers = await Promise.all(this.#members.map((member) => this.#ask(exchange, member, [])));
+    const bounds = { timeoutMs: this.#tools.memberTimeoutMs, scope: scopeOf(exchange) };
+    const answers = await Promise.all(this.#members.map((member) => this.#ask(exchange, member, [], bounds)));
     const good: Discovered[] = [];
     const missing: Record<string, string> = {};
     answers.forEach((message, i) => {

@@ -3,16 +3,18 @@
 // out whole, any other is streamed under back-pressure; a failure becomes an error with the request's id, or breaks the stream.
 import { concat } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
+import { ContainedSink } from '../bridge/contained-sink.ts';
 import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { kindOf, messageError, scanError, span } from '../mcp/envelope.ts';
-import { errorMessage } from '../mcp/errors.ts';
 import { readString } from '../mcp/json.ts';
-import { messageEvent } from '../mcp/sse.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
-import type { ReplyHead, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
+import type { ReplyHead, UpstreamRequest } from '../upstream/upstream.ts';
 import { requestHeaders } from './headers.ts';
 import { StreamBody } from './relay.ts';
+
+/** Of these, what a refusal in place of an unusable body still says. */
+const CARRIED: readonly string[] = ['www-authenticate', 'retry-after', 'allow'];
 
 /** JSON bodies up to this size are gathered and sent with their length; larger ones are streamed. */
 const GATHER_BYTES_MAX = 256 * 1024;
@@ -29,7 +31,7 @@ const PASSED: readonly string[] = [
 type Mode = 'head' | 'gather' | 'stream' | 'replace' | 'over';
 
 /** Receives the upstream's reply of one exchange and turns it into the client's. */
-class ForwardSink implements UpstreamSink {
+class ForwardSink extends ContainedSink {
   readonly #exchange: Exchange;
   #mode: Mode = 'head';
   #status = 0;
@@ -37,29 +39,28 @@ class ForwardSink implements UpstreamSink {
   #parts: Uint8Array[] = [];
   #partBytes = 0;
   #stream: StreamBody | null = null;
-  #isEvents = false;
   #replacement: GatewayError | null = null;
   #isAnswer = false;
   readonly #scanner: Scanner;
 
   constructor(exchange: Exchange, scanner: Scanner) {
+    super();
     this.#exchange = exchange;
     this.#scanner = scanner;
   }
 
-  onHead(head: ReplyHead): void {
+  protected head(head: ReplyHead): void {
     this.#status = head.status;
-    this.#isEvents = head.media === 'event-stream';
     this.#isAnswer = head.media === 'json' && head.status === 200 && this.#exchange.kind === KIND.request;
     this.#headers = passedHeaders(head);
     this.#replacement = unusable(this.#exchange, head);
     if (this.#replacement !== null) this.#mode = 'replace';
     else if (head.whole || (head.media !== 'event-stream' && head.contentLength <= GATHER_BYTES_MAX))
       this.#mode = 'gather';
-    else this.#openStream();
+    else this.#openStream(head.media === 'event-stream' ? 'events' : 'bytes');
   }
 
-  onData(bytes: Uint8Array): boolean {
+  protected data(bytes: Uint8Array): boolean {
     if (this.#mode === 'stream') return this.#stream?.write(bytes) ?? true;
     if (this.#mode === 'gather') {
       this.#parts.push(bytes);
@@ -69,7 +70,7 @@ class ForwardSink implements UpstreamSink {
     return true;
   }
 
-  onEnd(): void {
+  protected ended(): void {
     const mode = this.#mode;
     this.#mode = 'over';
     if (mode === 'stream') {
@@ -77,6 +78,10 @@ class ForwardSink implements UpstreamSink {
       this.#exchange.finish('ok');
     } else if (mode === 'replace' && this.#replacement !== null) {
       const keep = this.#status >= 400 && this.#status < 500;
+      for (const name of CARRIED) {
+        const value = this.#headers[name];
+        if (value !== undefined) this.#exchange.carry({ [name]: value });
+      }
       this.#exchange.refuse(this.#replacement, {}, keep ? this.#status : this.#replacement.row.http);
     } else this.#answerWhole();
   }
@@ -88,19 +93,12 @@ class ForwardSink implements UpstreamSink {
     else this.#exchange.refuse(fault);
   }
 
-  onFail(error: GatewayError): void {
-    const stream = this.#stream;
-    this.#mode = 'over';
-    this.#exchange.errorCode = error.code;
-    if (stream === null) {
-      this.#exchange.refuse(error);
-      return;
-    }
-    breakStream(this.#exchange, stream, this.#isEvents ? error : null);
+  protected failed(error: GatewayError): void {
+    this.#exchange.refuse(error);
   }
 
-  #openStream(): void {
-    const stream = new StreamBody();
+  #openStream(kind: 'events' | 'bytes'): void {
+    const stream = new StreamBody(kind);
     this.#stream = stream;
     this.#mode = 'stream';
     stream.onRoom(() => this.#exchange.resume());
@@ -110,7 +108,7 @@ class ForwardSink implements UpstreamSink {
   #spill(): boolean {
     const parts = this.#parts;
     this.#parts = [];
-    this.#openStream();
+    this.#openStream('bytes');
     let room = true;
     for (const part of parts) room = this.#stream?.write(part) ?? true;
     return room;
@@ -148,21 +146,6 @@ function isSameId(exchange: Exchange, body: Uint8Array): boolean {
   if (i === length) return true;
   const text = readString(exchange.body, asked.start, asked.end);
   return text !== null && text === readString(body, given.start, given.end);
-}
-
-/**
- * Ends a stream whose upstream failed. A modern request hears why, as an event with its id; for a legacy one, or a body that is no event
- * stream, the connection is broken: the client then knows, and may resume from the server.
- */
-export function breakStream(exchange: Exchange, stream: StreamBody, error: GatewayError | null): void {
-  const id = exchange.requestId;
-  if (error !== null && id !== null && exchange.era === 'modern') {
-    stream.write(messageEvent(errorMessage(id, error)));
-    stream.end();
-  } else {
-    stream.fail();
-  }
-  exchange.finish('failed');
 }
 
 function passedHeaders(head: ReplyHead): Record<string, string> {

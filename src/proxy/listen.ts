@@ -1,48 +1,59 @@
 // subscriptions/listen on an aggregated endpoint: one listen at every member, their acknowledgements merged, their notifications in one stream.
-// Called by the aggregates. Promises: the acknowledgement is the stream's first message and comes within the bound; each member is asked only for its own
-// resources; the stream ends when the last member's did. Source: MCP 2026-07-28, subscriptions.
-import { type Edit, encode, splice } from '../base/bytes.ts';
-import { GatewayError, toGatewayError } from '../base/errors.ts';
+// Called by aggregate-modern.ts. Promises: the acknowledgement is the stream's first message and comes within the bound; each member is asked only for its own
+// resources; after a member's gap everything of it is told to have changed; a client that does not read loses its stream. Source: MCP 2026-07-28, subscriptions.
+import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Member } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
+import { overrunError } from '../bridge/session-stream.ts';
 import type { Exchange } from '../exchange.ts';
-import { kindOf, type Message, objectAt, readMessage, span, text } from '../mcp/envelope.ts';
+import { span } from '../mcp/envelope.ts';
 import { eachElement, isArray, isObject, member as memberOf, readString } from '../mcp/json.ts';
-import { mergeCapabilities } from '../mcp/merge.ts';
-import { joinUri, splitUri } from '../mcp/names.ts';
+import { listenResult, mergeCapabilities, subscriptionTag } from '../mcp/merge.ts';
+import { splitUri } from '../mcp/names.ts';
 import { METHOD } from '../mcp/protocol.ts';
-import { notificationEdits } from '../mcp/rewrite.ts';
-import { EventReader, KEEP_ALIVE, messageEvent } from '../mcp/sse.ts';
-import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
-import type { ReplyHead, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
+import { messageEvent } from '../mcp/sse.ts';
+import { ENVELOPE } from '../scan/contract.ts';
+import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { EVENT_STREAM_HEADERS } from './headers.ts';
+import { type Filter, MemberListen } from './listen-member.ts';
 import { StreamBody } from './relay.ts';
+import { contained } from './target.ts';
 
 /** Makes the request for one member with the given changes. */
 export type MakeRequest = (member: Member, edits: readonly Edit[]) => UpstreamRequest;
+
+/** What each flag of a filter announces. */
+const CHANGED: Readonly<Record<string, string>> = {
+  toolsListChanged: 'notifications/tools/list_changed',
+  promptsListChanged: 'notifications/prompts/list_changed',
+  resourcesListChanged: 'notifications/resources/list_changed',
+};
 
 /** The client's stream, fed by all members. */
 class ListenHub {
   readonly #exchange: Exchange;
   readonly #stream: StreamBody;
-  readonly #early: Uint8Array[] = [];
-  readonly #acks: Record<string, unknown>[] = [];
+  /** Raw id of the request, which every message of the stream bears. */
+  readonly #id: Uint8Array;
+  #early: Uint8Array[] = [];
+  #earlyBytes = 0;
+  readonly #acks: Filter[] = [];
   #unacknowledged: number;
   #open: number;
   #isAcknowledged = false;
   #isGraceful = true;
-  #onOver: (() => void) | null = null;
 
   constructor(exchange: Exchange, stream: StreamBody, members: number) {
     this.#exchange = exchange;
     this.#stream = stream;
+    this.#id = exchange.requestId ?? EMPTY;
     this.#unacknowledged = members;
     this.#open = members;
   }
 
   /** A member said what it will send, or (null) that it will send nothing. */
-  acknowledged(filter: Record<string, unknown> | null): void {
+  acknowledged(filter: Filter | null): void {
     if (filter !== null) this.#acks.push(filter);
     this.#unacknowledged--;
     if (this.#unacknowledged <= 0) this.acknowledge();
@@ -57,129 +68,50 @@ class ListenHub {
       Array.isArray(one.resourceSubscriptions) ? one.resourceSubscriptions : [],
     );
     if (uris.length > 0) union.resourceSubscriptions = uris;
-    const params = `{"notifications":${JSON.stringify(union)},"_meta":${this.#tag()}}`;
-    this.#stream.write(
-      messageEvent(
-        encode(`{"jsonrpc":"2.0","method":${JSON.stringify(METHOD.acknowledged)},"params":${params}}`),
-      ),
-    );
-    for (const event of this.#early) this.#stream.write(event);
-    this.#early.length = 0;
+    this.#tell(METHOD.acknowledged, { notifications: union });
+    const events = this.#early;
+    this.#early = [];
+    for (const event of events) this.#send(event);
   }
 
   notify(message: Uint8Array): void {
     const event = messageEvent(message);
-    if (this.#isAcknowledged) this.#stream.write(event);
-    else this.#early.push(event);
+    if (this.#isAcknowledged) return this.#send(event);
+    this.#early.push(event);
+    this.#earlyBytes += event.length;
+    // Members that are slow to acknowledge cost memory now: the client hears what there is.
+    if (this.#earlyBytes > LIMITS.downstreamBufferBytesMax) this.acknowledge();
   }
 
-  keepAlive(): void {
-    if (this.#isAcknowledged) this.#stream.write(KEEP_ALIVE);
+  /** A member is back after a gap, in which anything may have happened. */
+  returned(filter: Filter): void {
+    for (const [flag, method] of Object.entries(CHANGED)) if (filter[flag] === true) this.#tell(method, {});
+    const uris: readonly unknown[] = Array.isArray(filter.resourceSubscriptions)
+      ? filter.resourceSubscriptions
+      : [];
+    for (const uri of uris) this.#tell(METHOD.resourceUpdated, { uri });
   }
 
-  /** Called once when the last member's stream is over. */
-  whenOver(callback: () => void): void {
-    this.#onOver = callback;
-  }
-
-  /** One member's stream is over. */
+  /** One member is over for good. */
   over(isGraceful: boolean): void {
     this.#isGraceful &&= isGraceful;
     this.#open--;
     if (this.#open > 0) return;
     this.acknowledge();
-    if (this.#isGraceful) {
-      const result = `{"resultType":"complete","_meta":${this.#tag()}}`;
-      this.#stream.write(messageEvent(encode(`{"jsonrpc":"2.0","id":${this.#id()},"result":${result}}`)));
-    }
+    if (this.#isGraceful) this.#send(messageEvent(listenResult(this.#id)));
     this.#stream.end();
-    this.#onOver?.();
     this.#exchange.finish(this.#isGraceful ? 'ok' : 'failed');
   }
 
-  #id(): string {
-    return String.fromCharCode(...(this.#exchange.requestId ?? encode('0')));
+  /** One notification of our own: its params, and the tag. */
+  #tell(method: string, params: Readonly<Record<string, unknown>>): void {
+    const inner = JSON.stringify(params).slice(1, -1);
+    const head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{${inner === '' ? '' : `${inner},`}"_meta":`;
+    this.#send(messageEvent(concat([encode(head), subscriptionTag(this.#id), encode('}}')])));
   }
 
-  #tag(): string {
-    return `{"io.modelcontextprotocol/subscriptionId":${this.#id()}}`;
-  }
-}
-
-/** Reads one member's listen stream. */
-class ListenSink implements UpstreamSink {
-  readonly #hub: ListenHub;
-  readonly #scanner: Scanner;
-  readonly #server: string;
-  readonly #reader: EventReader;
-  #isAcknowledged = false;
-  #isGraceful = false;
-  #isOver = false;
-  #isStream = false;
-
-  constructor(hub: ListenHub, scanner: Scanner, server: string) {
-    this.#hub = hub;
-    this.#scanner = scanner;
-    this.#server = server;
-    this.#reader = new EventReader(scanner);
-  }
-
-  onHead(head: ReplyHead): void {
-    this.#isStream = head.status === 200 && head.media === 'event-stream';
-  }
-
-  onData(bytes: Uint8Array): boolean {
-    if (!this.#isStream || this.#isOver) return true;
-    try {
-      this.#reader.push(bytes, (event) => {
-        if (event.data.length === 0) return;
-        const message = readMessage(this.#scanner, event.data);
-        if (!(message instanceof GatewayError)) this.#take(message);
-      });
-    } catch (thrown) {
-      this.onFail(toGatewayError(thrown));
-    }
-    return true;
-  }
-
-  #take(message: Message): void {
-    const kind = kindOf(message.envelope);
-    if (kind === KIND.result || kind === KIND.error) {
-      this.#isGraceful = kind === KIND.result;
-      return;
-    }
-    if (kind !== KIND.notification) return;
-    if (text(message.bytes, message.envelope, ENVELOPE.method) !== METHOD.acknowledged) {
-      this.#hub.notify(
-        splice(message.bytes, notificationEdits(message.bytes, message.envelope, this.#server)),
-      );
-    } else if (!this.#isAcknowledged) {
-      this.#isAcknowledged = true;
-      this.#hub.acknowledged(this.#filter(message));
-    }
-  }
-
-  #filter(message: Message): Record<string, unknown> {
-    const filter = objectAt(message.bytes, message.envelope, ENVELOPE.notifications);
-    const uris = filter.resourceSubscriptions;
-    if (Array.isArray(uris))
-      filter.resourceSubscriptions = uris.map((uri) => joinUri(this.#server, String(uri)));
-    return filter;
-  }
-
-  onEnd(): void {
-    this.#close(this.#isGraceful || !this.#isStream);
-  }
-
-  onFail(_error: GatewayError): void {
-    this.#close(false);
-  }
-
-  #close(isGraceful: boolean): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    if (!this.#isAcknowledged) this.#hub.acknowledged(null);
-    this.#hub.over(isGraceful);
+  #send(event: Uint8Array): void {
+    if (!this.#exchange.over && !this.#stream.offer(event)) this.#exchange.refuse(overrunError());
   }
 }
 
@@ -206,28 +138,38 @@ export function relayListen(
   tools: SessionTools,
   makeRequest: MakeRequest,
 ): void {
+  const { scanner, clock, memberTimeoutMs } = tools;
+  const names = members.map((one) => one.spec.name);
+  const requests = members.map((one, index) => makeRequest(one, filterEdits(exchange, names, index)));
   const stream = new StreamBody();
   const hub = new ListenHub(exchange, stream, members.length);
-  const names = members.map((one) => one.spec.name);
-  exchange.reply(200, EVENT_STREAM_HEADERS, stream);
-  const calls = members.map((one, index) =>
-    one.upstream.send(
-      makeRequest(one, filterEdits(exchange, names, index)),
-      new ListenSink(hub, tools.scanner, one.spec.name),
-    ),
+  const listens = members.map((one, index) => {
+    const request = requests[index] ?? makeRequest(one, []);
+    return new MemberListen({
+      scanner,
+      clock,
+      server: one.spec.name,
+      send: (sink) => one.upstream.send(request, sink),
+      events: {
+        onAcknowledged: (filter) => hub.acknowledged(filter),
+        onReturn: (filter) => hub.returned(filter),
+        onNotification: (message) => hub.notify(message),
+        onOver: (isGraceful) => {
+          hub.over(isGraceful);
+          if (exchange.over) clock.cancel(timer);
+        },
+        onFault: (error) => exchange.refuse(error),
+      },
+    });
+  });
+  const timer = clock.after(
+    memberTimeoutMs,
+    contained(exchange, () => hub.acknowledge()),
   );
-  const acknowledge = tools.clock.after(tools.memberTimeoutMs, () => hub.acknowledge());
-  let beat = 0;
-  const keepAlive = (): void => {
-    hub.keepAlive();
-    beat = tools.clock.after(LIMITS.keepAliveCommentMs, keepAlive);
-  };
-  beat = tools.clock.after(LIMITS.keepAliveCommentMs, keepAlive);
-  const drop = (): void => {
-    tools.clock.cancel(acknowledge);
-    tools.clock.cancel(beat);
-    for (const call of calls) call.abort();
-  };
-  hub.whenOver(drop);
-  exchange.whenGone(drop);
+  exchange.whenGone(() => {
+    clock.cancel(timer);
+    for (const one of listens) one.stop();
+  });
+  exchange.reply(200, EVENT_STREAM_HEADERS, stream);
+  for (const one of listens) one.start();
 }

@@ -6,14 +6,22 @@ import { LIMITS } from '../base/limits.ts';
 import type { Collected } from '../bridge/collect.ts';
 import { cursorEdit, idEdit, ownId } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
-import { has, kindOf, type Message, objectAt, rawKey } from '../mcp/envelope.ts';
+import { has, isSameId, kindOf, type Message, objectAt, rawKey } from '../mcp/envelope.ts';
 import { resultMessage } from '../mcp/errors.ts';
 import { type MemberPages, mergeLists, nextCursor, type SelfInfo } from '../mcp/merge.ts';
 import type { ListShape } from '../mcp/rewrite.ts';
+import type { Clock } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 
-/** Asks one member for one page: the client's message with these edits. */
-export type AskPage = (edits: readonly Edit[]) => Promise<Message | GatewayError>;
+/** Asks one member for one page, within a time: the client's message with these edits. */
+export type AskPage = (edits: readonly Edit[], timeoutMs: number) => Promise<Message | GatewayError>;
+
+/** Bounds of one member's list. */
+export interface ListBounds {
+  readonly clock: Clock;
+  /** For all pages together. */
+  readonly timeoutMs: number;
+}
 
 /** JSON-RPC's "method not found", as a server spells it. */
 const NO_SUCH_METHOD = '-32601';
@@ -35,17 +43,32 @@ export function cursorFault(exchange: Exchange): GatewayError | null {
   );
 }
 
-/** Follows every page of one member's list. */
-export async function followPages(exchange: Exchange, server: string, ask: AskPage): Promise<MemberPages> {
+/** Follows every page of one member's list, within the time and size of one reply. What came before a fault is kept. */
+export async function followPages(
+  exchange: Exchange,
+  server: string,
+  ask: AskPage,
+  { clock, timeoutMs }: ListBounds,
+): Promise<MemberPages> {
   const pages: Message[] = [];
+  const endMs = clock.now() + timeoutMs;
   let cursor: Uint8Array | null = null;
-  for (let index = 0; index < LIMITS.listPagesMax; index++) {
-    const answer: Message | GatewayError = await ask(pageEdits(exchange, cursor, index));
+  let bytes = 0;
+  while (pages.length < LIMITS.listPagesMax) {
+    const leftMs = endMs - clock.now();
+    if (leftMs <= 0) return { server, pages, fault: `its pages took longer than ${timeoutMs} ms` };
+    const answer: Message | GatewayError = await ask(pageEdits(exchange, cursor, pages.length), leftMs);
     if (answer instanceof GatewayError) return { server, pages, fault: answer.message };
     if (kindOf(answer.envelope) !== KIND.result) return { server, pages, fault: refusalOf(answer) };
     pages.push(answer);
-    cursor = nextCursor(answer);
-    if (cursor === null) return { server, pages, fault: null };
+    bytes += answer.bytes.length;
+    if (bytes > LIMITS.replyBodyBytesMax)
+      return { server, pages, fault: `its pages are larger than ${LIMITS.replyBodyBytesMax} bytes` };
+    const next = nextCursor(answer);
+    if (next === null || exchange.over) return { server, pages, fault: null };
+    if (cursor !== null && isSameId(cursor, next))
+      return { server, pages, fault: 'its next page is the page before' };
+    cursor = next;
   }
   return { server, pages, fault: `it has more than ${LIMITS.listPagesMax} pages` };
 }

@@ -1,16 +1,16 @@
 // The reply of one member server to a routed call, on its way to the client of an aggregated endpoint.
 // Called by the aggregates. Promises: each message is rewritten by splicing only; JSON stays JSON and streams stay streams; a lost session is
 // reported to the caller before anything was answered, so that it can be healed.
-import { concat, decode, splice } from '../base/bytes.ts';
-import { GatewayError, toGatewayError } from '../base/errors.ts';
+import { concat, decode, EMPTY, splice } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { ContainedSink } from '../bridge/contained-sink.ts';
 import type { Exchange } from '../exchange.ts';
-import { kindOf, type Message, readMessage } from '../mcp/envelope.ts';
+import { isSameId, kindOf, type Message, raw, readMessage } from '../mcp/envelope.ts';
 import { notificationEdits, resultEdits } from '../mcp/rewrite.ts';
 import { EventReader, fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
-import { KIND, type Scanner } from '../scan/contract.ts';
-import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
-import { breakStream } from './forward.ts';
+import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import type { ReplyHead } from '../upstream/upstream.ts';
 import { EVENT_STREAM_HEADERS } from './headers.ts';
 import { StreamBody } from './relay.ts';
 
@@ -30,28 +30,24 @@ export interface RelayPlan {
 }
 
 /** Relays one member's reply, message by message. */
-export class MemberRelay implements UpstreamSink {
+export class MemberRelay extends ContainedSink {
   readonly #plan: RelayPlan;
   readonly #reader: EventReader;
-  #head: { readonly status: number; readonly isEvents: boolean; readonly isJson: boolean } | null = null;
+  #head: { readonly status: number; readonly isJson: boolean } | null = null;
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #stream: StreamBody | null = null;
   #isLost = false;
-  #isOver = false;
   #isAnswered = false;
 
   constructor(plan: RelayPlan) {
+    super();
     this.#plan = plan;
     this.#reader = new EventReader(plan.scanner);
   }
 
-  onHead(head: ReplyHead): void {
-    this.#head = {
-      status: head.status,
-      isEvents: head.media === 'event-stream',
-      isJson: head.media === 'json',
-    };
+  protected head(head: ReplyHead): void {
+    this.#head = { status: head.status, isJson: head.media === 'json' };
     if (head.status === 404 && this.#plan.onLost !== null) {
       this.#isLost = true;
       return;
@@ -63,75 +59,74 @@ export class MemberRelay implements UpstreamSink {
     this.#plan.exchange.reply(head.status, EVENT_STREAM_HEADERS, stream);
   }
 
-  onData(bytes: Uint8Array): boolean {
-    if (this.#isLost || this.#isOver) return true;
+  protected data(bytes: Uint8Array): boolean {
+    if (this.#isLost) return true;
     const stream = this.#stream;
     if (stream !== null) return this.#relay(stream, bytes);
     this.#bytes += bytes.length;
-    if (this.#bytes > LIMITS.replyBodyBytesMax) {
-      this.onFail(
-        new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`),
-      );
-      return true;
-    }
+    if (this.#bytes > LIMITS.replyBodyBytesMax)
+      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`);
     this.#parts.push(bytes);
     return true;
   }
 
-  onEnd(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    if (this.#isLost) return this.#plan.onLost?.();
+  protected ended(): void {
+    if (this.#isLost) return this.#lost();
     const stream = this.#stream;
     if (stream === null) this.#answerWhole();
     else {
+      this.#relay(stream, EMPTY, true);
+      // A legacy server may end a stream on purpose, for its client to take it up again later; a modern one cannot (2026-07-28 §transports).
+      if (!this.#isAnswered && this.#plan.toClient === null)
+        throw new GatewayError('GW_UPSTREAM_CLOSED', 'the event stream ended without a response');
       stream.end();
       this.#plan.exchange.finish('ok');
     }
     this.#plan.onOver(this.#isAnswered);
   }
 
-  onFail(error: GatewayError): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    const { exchange } = this.#plan;
-    exchange.errorCode = error.code;
-    if (this.#stream === null) exchange.refuse(error);
-    else breakStream(exchange, this.#stream, error);
-    this.#plan.onOver(this.#isAnswered);
+  protected failed(error: GatewayError): void {
+    const { exchange, onLost, onOver } = this.#plan;
+    if (onLost !== null && error.code === 'GW_SESSION_UNKNOWN' && !exchange.answered) return this.#lost();
+    // A member's session is not the client's: that one goes on.
+    const isMembers = this.#plan.toClient !== null && error.code === 'GW_SESSION_UNKNOWN';
+    exchange.refuse(isMembers ? new GatewayError('GW_UPSTREAM_CLOSED', 'its session is over') : error);
+    onOver(this.#isAnswered);
   }
 
-  #relay(stream: StreamBody, bytes: Uint8Array): boolean {
-    let room = true;
-    try {
-      this.#reader.push(bytes, (event) => {
-        room = this.#event(stream, event) && room;
-      });
-    } catch (thrown) {
-      this.onFail(toGatewayError(thrown));
-    }
-    return room;
+  #lost(): void {
+    this.#plan.onOver(false);
+    this.#plan.onLost?.();
+  }
+
+  #relay(stream: StreamBody, bytes: Uint8Array, isLast = false): boolean {
+    let hasRoom = true;
+    const visit = (event: StreamEvent): void => {
+      hasRoom = this.#event(stream, event) && hasRoom;
+    };
+    this.#reader.push(bytes, visit, isLast);
+    return hasRoom;
   }
 
   /** Relays one event. Ids lead back to this server's stream; comments keep the connection warm on the way down too. */
   #event(stream: StreamBody, event: StreamEvent): boolean {
     const { scanner, server, toClient } = this.#plan;
-    const id = event.id === null || toClient === null ? null : joinEventId(server, 'call', decode(event.id));
-    const retry = event.retry === null ? null : decode(event.retry);
+    const isLegacy = toClient !== null;
+    const id = event.id === null || !isLegacy ? null : joinEventId(server, 'call', decode(event.id));
+    const retry = event.retry === null || !isLegacy ? null : decode(event.retry);
     if (event.data.length === 0) return stream.write(fullEvent(null, id, retry));
     const message = readMessage(scanner, event.data);
-    if (message instanceof GatewayError) {
-      this.onFail(message);
-      return true;
-    }
+    if (message instanceof GatewayError) throw message;
     const out = this.#translate(message);
     return out === null || stream.write(fullEvent(out, id, retry));
   }
 
+  /** The message as the client is to see it; null when it is not for this client. */
   #translate(message: Message): Uint8Array | null {
     const { server, toClient, methodOf } = this.#plan;
     const kind = kindOf(message.envelope);
     if (kind === KIND.result || kind === KIND.error) {
+      if (this.#isAnswered || !this.#isOurs(message)) return null;
       this.#isAnswered = true;
       return splice(message.bytes, resultEdits(message.bytes, message.envelope, methodOf(message), server));
     }
@@ -139,22 +134,37 @@ export class MemberRelay implements UpstreamSink {
     return splice(message.bytes, notificationEdits(message.bytes, message.envelope, server));
   }
 
+  /** False for the answer to another request. A stream that is taken up again answers a request of before. */
+  #isOurs(response: Message): boolean {
+    const asked = this.#plan.exchange.requestId;
+    const given = raw(response.bytes, response.envelope, ENVELOPE.id);
+    return asked === null || (given !== null && isSameId(asked, given));
+  }
+
   #answerWhole(): void {
     const { exchange, scanner } = this.#plan;
     const status = this.#head?.status ?? 502;
     if (this.#head?.isJson !== true) {
-      const isAccepted = status === 202 && exchange.requestId === null;
-      if (isAccepted) exchange.reply(202, {}, null);
-      else exchange.refuse(new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${status}`));
-      return;
+      // 405 says that such a stream cannot be taken up: the client may know what to do about it.
+      const kept = exchange.verb === 'GET' && status === 405 ? status : undefined;
+      return exchange.refuse(new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${status}`), {}, kept);
     }
     const message = readMessage(scanner, concat(this.#parts));
-    if (message instanceof GatewayError) exchange.refuse(message);
-    else exchange.replyJson(this.#clientStatus(status), this.#translate(message) ?? message.bytes);
+    if (message instanceof GatewayError) throw message;
+    const out = this.#translate(message);
+    if (out !== null) return exchange.replyJson(this.#clientStatus(status), out);
+    const id = raw(message.bytes, message.envelope, ENVELOPE.id);
+    const why =
+      id === null
+        ? `it answered ${status} with an error that names no request`
+        : 'it answers another request';
+    throw new GatewayError('GW_UPSTREAM_MESSAGE', why);
   }
 
   /** A legacy client takes 404 for a lost session and any 4xx for a broken transport: errors inside a session travel with 200. */
   #clientStatus(status: number): number {
-    return this.#plan.exchange.era === 'legacy' && status >= 400 && status < 500 ? 200 : status;
+    const { exchange } = this.#plan;
+    if (exchange.verb === 'GET') return status === 404 ? 502 : status;
+    return exchange.era === 'legacy' && status >= 400 && status < 500 ? 200 : status;
   }
 }

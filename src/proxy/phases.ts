@@ -121,7 +121,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
     name: 'record',
     where: 'server/http.ts',
     what: 'every path ends here: the permit is given back and the outcome is counted and logged',
-    exits: ['GW_BASE_INTERNAL'],
+    exits: ['GW_BASE_INTERNAL', 'GW_SERVER_STOPPED'],
   },
 ]);
 

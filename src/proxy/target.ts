@@ -1,7 +1,8 @@
 // What an endpoint leads to, as the pipeline sees it: one server passed through, or an aggregate.
-// Called by pipeline.ts; implemented by single.ts and fanout.ts. Promises: every call ends in the exchange's one reply.
+// Called by pipeline.ts; implemented by single.ts and aggregate.ts. Promises: every call ends in the exchange's one reply.
 
 import { GatewayError, toGatewayError } from '../base/errors.ts';
+import { AskScope } from '../bridge/collect.ts';
 import type { Draft } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 
@@ -12,11 +13,29 @@ export interface Target {
   post(exchange: Exchange): void;
   stream(exchange: Exchange): void;
   end(exchange: Exchange): void;
-  /** Called every few seconds: idle sessions end, idle streams get a comment. */
+  /** Called every few seconds: idle sessions end. */
   sweep(): void;
   /** Number of legacy sessions held. */
   readonly sessions: number;
   close(): void;
+}
+
+/** Questions asked for one exchange: they end when nobody waits for its reply any more. */
+export function scopeOf(exchange: Exchange): AskScope {
+  const scope = new AskScope();
+  exchange.whenGone(() => scope.end());
+  return scope;
+}
+
+/** A callback of a timer: what it throws ends the exchange instead of surfacing in the event loop. */
+export function contained(exchange: Exchange, work: () => void): () => void {
+  return () => {
+    try {
+      work();
+    } catch (thrown) {
+      exchange.refuse(toGatewayError(thrown));
+    }
+  };
 }
 
 /** The exchange's own message, unchanged, as a draft. */

@@ -1,10 +1,12 @@
 // The front over HTTP: admits each request, makes its exchange, hands it to the pipeline, and records how it ended.
 // Called by worker.ts. Promises: a request is refused by its head before its body is read; every admitted exchange is counted out again exactly once.
-import { encode } from '../base/bytes.ts';
+import { EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { type ClientHeaders, Exchange, type ExchangeOwner } from '../exchange.ts';
 import { errorMessage } from '../mcp/errors.ts';
+import { listenResult } from '../mcp/merge.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import { messageEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, HeaderRecord, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
@@ -68,13 +70,16 @@ export class Front implements ExchangeOwner {
     const endpoint = this.#endpoints.get(path);
     if (endpoint === undefined) return this.#elsewhere(path);
     const headers = readHeaders(inbound, this.#optional);
-    const fault = this.#admit(method, headers);
+    const stranger = this.#door.check(headers);
     if (method === 'OPTIONS')
-      return fault === null ? preflight(headers.origin, this.#snapshot.front) : refusal(fault, {});
+      return stranger === null ? preflight(headers.origin, this.#snapshot.front) : refusal(stranger, {});
     const id = this.#newId();
     // Both keys from the start: every reply has them, and the shape of the record then never changes.
     const replyHeaders: Record<string, string> = { 'x-request-id': id, 'content-type': JSON_TYPE };
-    if (headers.origin !== null && fault === null) Object.assign(replyHeaders, corsHeaders(headers.origin));
+    // Pages of an allowed origin may read refusals as well.
+    if (headers.origin !== null && stranger === null)
+      Object.assign(replyHeaders, corsHeaders(headers.origin));
+    const fault = stranger ?? this.#admit(method, headers);
     if (fault !== null) return refusal(fault, replyHeaders);
     return new Promise<Reply>((answer) => {
       this.#start(inbound, {
@@ -99,7 +104,7 @@ export class Front implements ExchangeOwner {
     if (exchange.verb === 'POST') {
       inbound.readBody().then(
         (body) => {
-          if (!exchange.gone) this.#pipeline.post(exchange, body);
+          if (!exchange.over) this.#pipeline.post(exchange, body);
         },
         (thrown: unknown) => exchange.refuse(toGatewayError(thrown)),
       );
@@ -109,8 +114,6 @@ export class Front implements ExchangeOwner {
 
   #admit(method: string, headers: ClientHeaders): GatewayError | null {
     const { front } = this.#snapshot;
-    const fault = this.#door.check(headers);
-    if (fault !== null || method === 'OPTIONS') return fault;
     const body = this.#admitMethod(method, headers);
     if (body !== null) return body;
     if (this.#isDraining) return new GatewayError('GW_SERVER_DRAINING');
@@ -175,19 +178,27 @@ export class Front implements ExchangeOwner {
       code: errorCode,
       status,
       failures,
+      ...(exchange.fault === null ? {} : { fault: faultText(exchange.fault) }),
     });
   }
 
-  /** Takes no new exchanges; resolves when the running ones are over or the time is up, streams that would never end included. */
+  /** Keeps silent event streams open; called every few seconds. */
+  keepAlive(): void {
+    for (const exchange of this.#active.all()) exchange.keepAlive();
+  }
+
+  /** Takes no new exchanges; resolves when the running ones are over or the time is up. Event streams, which have no end of their own, are ended. */
   drain(withinMs: number): Promise<void> {
     this.#isDraining = true;
-    // Event streams have no end of their own to wait for.
-    for (const exchange of this.#active.all())
-      if (exchange.verb === 'GET' || exchange.method === METHOD.listen) exchange.abandon();
+    for (const exchange of this.#active.all()) {
+      if (exchange.verb === 'GET') exchange.close(null);
+      else if (exchange.method === METHOD.listen)
+        exchange.close(messageEvent(listenResult(exchange.requestId ?? EMPTY)));
+    }
     if (this.#active.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#clock.after(withinMs, () => {
-        for (const exchange of this.#active.all()) exchange.abandon();
+        for (const exchange of this.#active.all()) exchange.refuse(new GatewayError('GW_SERVER_STOPPED'));
         resolve();
       });
       this.#onIdle = () => {
@@ -196,6 +207,11 @@ export class Front implements ExchangeOwner {
       };
     });
   }
+}
+
+/** What our own code threw, for the log alone. */
+function faultText(fault: unknown): string {
+  return fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
 }
 
 function refusal(error: GatewayError, headers: HeaderRecord): Reply {

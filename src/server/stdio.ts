@@ -1,21 +1,24 @@
 // The front over stdio: one client, one JSON-RPC message a line, for hosts that start their servers as child processes.
 // Called by gateway.ts for `sluice stdio`. Promises: each line becomes an exchange of the same pipeline that HTTP requests take; messages go out one a
-// line; a client's cancellation reaches the server. Source: MCP, stdio transport, both eras.
+// line; every request is answered, also when its reply breaks off; a client's cancellation reaches the server. Source: MCP, stdio
+// transport, both eras.
 import { concat, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Exchange, type ExchangeStart } from '../exchange.ts';
-import { has, kindOf, rawKey, scanError, text } from '../mcp/envelope.ts';
+import { has, kindOf, raw, rawKey, scanError, text } from '../mcp/envelope.ts';
 import { errorMessage } from '../mcp/errors.ts';
 import { encodeMirrored } from '../mcp/headers.ts';
 import { METHOD, mirroredPlace } from '../mcp/protocol.ts';
-import { EventReader, flatten } from '../mcp/sse.ts';
+import { flatten } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
-import type { Clock, Reply, ReplyStream } from '../runtime/runtime.ts';
+import type { Clock, Reply } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import { emptyHeaders } from './headers.ts';
+import { ClientLines } from './stdio-lines.ts';
+import { isEventStream, LineRelay, type RelayEnd, versionIn } from './stdio-relay.ts';
 
 /** What the stdio front needs. */
 export interface StdioFrontOptions {
@@ -31,15 +34,31 @@ export interface StdioFrontOptions {
 }
 
 const NEWLINE = encode('\n');
-/** Wait before a session's event stream is opened again after its server ended it. */
+/** Wait before an event stream that ended is opened again, unless its server wants another. */
 const REOPEN_MS = 1_000;
+/** A legacy call that its client cancelled is let go of after this long: many servers leave its stream open. */
+const CANCEL_GRACE_MS = 1_000;
+/** A stream that is taken up again this often without one new event is given up. */
+const BARREN_MAX = 3;
+
+/** A message of the client that waits for its answer. */
+interface Asked {
+  /** Raw id, null for what has none. */
+  readonly id: Uint8Array | null;
+  readonly method: string | null;
+  /** What runs for it now. */
+  exchange: Exchange | null;
+  /** The client took it back: nothing more needs to be said. */
+  isCancelled: boolean;
+  lastEventId: string | null;
+  barren: number;
+}
 
 /** Serves one client that writes lines. */
 export class StdioFront {
   readonly #options: StdioFrontOptions;
-  readonly #running = new Map<string, Exchange>();
-  #rest: Uint8Array[] = [];
-  #restBytes = 0;
+  readonly #lines: ClientLines;
+  readonly #waiting = new Set<Asked>();
   #session: string | null = null;
   #version: string | null = null;
   #stream: Exchange | null = null;
@@ -48,85 +67,93 @@ export class StdioFront {
 
   constructor(options: StdioFrontOptions) {
     this.#options = options;
+    const { bodyBytesMax } = options.snapshot.front;
+    this.#lines = new ClientLines(bodyBytesMax, {
+      onLine: (line) => this.#line(line),
+      onTooLong: () => {
+        const error = new GatewayError('GW_SERVER_BODY_SIZE', `a line may have ${bodyBytesMax} bytes`);
+        this.#send(errorMessage(null, error));
+      },
+    });
   }
 
   /** Takes bytes of the client as they come. */
   push(bytes: Uint8Array): void {
-    let start = 0;
-    for (;;) {
-      const end = bytes.indexOf(0x0a, start);
-      if (end < 0) break;
-      this.#rest.push(bytes.subarray(start, end));
-      const line = concat(this.#rest);
-      this.#rest = [];
-      this.#restBytes = 0;
-      start = end + 1;
-      this.#line(line);
-    }
-    if (start === bytes.length) return;
-    this.#rest.push(bytes.subarray(start));
-    this.#restBytes += bytes.length - start;
-    if (this.#restBytes > this.#options.snapshot.front.bodyBytesMax) {
-      this.#rest = [];
-      this.#restBytes = 0;
-      this.#send(
-        errorMessage(
-          null,
-          new GatewayError(
-            'GW_SERVER_BODY_SIZE',
-            `a line may have ${this.#options.snapshot.front.bodyBytesMax} bytes`,
-          ),
-        ),
-      );
-    }
+    this.#lines.push(bytes);
   }
 
   /** The client closed its end: running calls finish within the bound, then the session ends. */
   async close(withinMs: number): Promise<void> {
-    if (this.#running.size > 0) {
+    const { clock, pipeline } = this.#options;
+    // A subscription has no end of its own to wait for, and what was cancelled needs none.
+    for (const asked of this.#waiting)
+      if (asked.method === METHOD.listen || asked.isCancelled) this.#letGo(asked);
+    if (this.#waiting.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        this.#options.clock.after(withinMs, resolve);
+        const timer = clock.after(withinMs, resolve);
+        this.#onIdle = () => {
+          clock.cancel(timer);
+          resolve();
+        };
       });
     }
     this.#isOver = true;
     this.#stream?.abandon();
     if (this.#session === null) return;
     await new Promise<void>((resolve) => {
-      this.#options.clock.after(LIMITS.childStopGraceMs, resolve);
-      const exchange = this.#exchange('DELETE', () => resolve());
-      this.#options.pipeline.end(exchange);
+      const timer = clock.after(LIMITS.childStopGraceMs, resolve);
+      const exchange = this.#exchange('DELETE', () => {
+        clock.cancel(timer);
+        resolve();
+      });
+      pipeline.end(exchange);
     });
   }
 
-  #line(line: Uint8Array): void {
-    const end = line.at(-1) === 0x0d ? line.length - 1 : line.length;
-    if (end === 0) return;
-    const body = line.subarray(0, end);
+  // ── from the client ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #line(body: Uint8Array): void {
     const envelope = new Int32Array(ENVELOPE.length);
     const fault = scanError(this.#options.scanner.scan(body, 0, body.length, envelope));
     if (fault !== null) return this.#send(errorMessage(null, fault));
     const method = text(body, envelope, ENVELOPE.method);
-    if (method === METHOD.cancelled && this.#cancelModern(body, envelope)) return;
+    if (method === METHOD.cancelled && this.#cancel(body, envelope)) return;
     this.#post(body, envelope, method);
   }
 
-  /** A modern request is cancelled by letting go of its exchange; the server hears of it there. */
-  #cancelModern(body: Uint8Array, envelope: Int32Array): boolean {
-    const exchange = this.#running.get(rawKey(body, envelope, ENVELOPE.requestId) ?? '');
-    if (exchange === undefined || exchange.era !== 'modern') return false;
-    exchange.abandon();
-    return true;
+  /** A modern request is cancelled by letting go of it; the server hears of it there. True when that is all there is to do. */
+  #cancel(body: Uint8Array, envelope: Int32Array): boolean {
+    const key = rawKey(body, envelope, ENVELOPE.requestId);
+    for (const asked of this.#waiting) {
+      if (key === null || asked.id === null || String.fromCharCode(...asked.id) !== key) continue;
+      if (asked.exchange?.era === 'modern') {
+        this.#letGo(asked);
+        return true;
+      }
+      asked.isCancelled = true;
+      this.#options.clock.after(CANCEL_GRACE_MS, () => this.#letGo(asked));
+      return false;
+    }
+    return false;
   }
 
   #post(body: Uint8Array, envelope: Int32Array, method: string | null): void {
-    const isRequest = kindOf(envelope) === KIND.request;
-    const id = isRequest ? rawKey(body, envelope, ENVELOPE.id) : null;
     const kind = kindOf(envelope);
-    const wantsReply = kind === KIND.request || kind === KIND.batch;
-    const exchange = this.#exchange('POST', (reply) => this.#reply(reply, method, exchange, wantsReply));
+    const id = kind === KIND.request ? raw(body, envelope, ENVELOPE.id) : null;
+    // What is no message at all is told so; notifications and responses are not answered.
+    const asked: Asked | null =
+      kind === KIND.request || kind === KIND.batch || kind === KIND.none
+        ? { id, method, exchange: null, isCancelled: false, lastEventId: null, barren: 0 }
+        : null;
+    const exchange = this.#exchange('POST', (reply) => {
+      if (asked === null) this.#taken(reply, method, exchange);
+      else this.#reply(reply, asked);
+    });
     this.#mirror(exchange, body, envelope, method);
-    if (id !== null) this.#running.set(id, exchange);
+    if (asked !== null) {
+      asked.exchange = exchange;
+      this.#waiting.add(asked);
+    }
     this.#options.pipeline.post(exchange, body);
   }
 
@@ -158,108 +185,111 @@ export class StdioFront {
       endpoint,
       headers,
       startedAtMs: clock.now(),
-      owner: { onFinish: (exchange) => this.#onFinish(exchange) },
+      // Replies tell all that matters here: exchanges are let go of when their answer is out.
+      owner: { onFinish: () => undefined },
       replyHeaders: {},
       answer,
     };
     return new Exchange(start);
   }
 
-  #onFinish(exchange: Exchange): void {
-    if (exchange.envelope === null) return;
-    const id = rawKey(exchange.body, exchange.envelope, ENVELOPE.id);
-    if (id !== null && this.#running.get(id) === exchange) this.#running.delete(id);
-    if (this.#running.size === 0) this.#onIdle?.();
+  // ── to the client ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The reply to what asks for none. A notification gets no answer, not even a refusal. */
+  #taken(reply: Reply, method: string | null, exchange: Exchange): void {
+    if (reply.body === null && method === METHOD.initialized && this.#stream === null) this.#openStream(null);
+    if (reply.body === null) return;
+    this.#options.log.warn('a notification was refused', { method: method ?? '', code: exchange.errorCode });
+    exchange.abandon();
   }
 
-  #reply(reply: Reply, method: string | null, exchange: Exchange, wantsReply: boolean): void {
-    if (exchange.gone) return;
-    const { body } = reply;
-    if (method === METHOD.initialize) this.#session = reply.headers['mcp-session-id'] ?? this.#session;
-    const isEvents = reply.headers['content-type']?.startsWith('text/event-stream') ?? false;
-    if (body === null) {
-      if (method === METHOD.initialized && this.#stream === null) this.#openStream();
-    } else if (!wantsReply) {
-      // A notification gets no answer, not even a refusal.
-      this.#options.log.warn('a notification was refused', {
-        method: method ?? '',
-        code: exchange.errorCode,
-      });
-    } else if (body instanceof Uint8Array) {
-      if (isEvents) this.#events(method).push(body, true);
-      else this.#message(body, method);
-    } else {
-      this.#relay(body, isEvents, method);
+  #reply(reply: Reply, asked: Asked): void {
+    if (asked.exchange?.gone !== false) return;
+    if (asked.method === METHOD.initialize) this.#session = reply.headers['mcp-session-id'] ?? this.#session;
+    if (reply.body !== null) return this.#relay(reply, asked, reply.body);
+    const error = new GatewayError('GW_UPSTREAM_MESSAGE', `it answered ${reply.status} without a message`);
+    this.#ended(asked, { isAnswered: false, error, lastEventId: asked.lastEventId, retryMs: null });
+  }
+
+  #relay(reply: Reply, asked: Asked, body: NonNullable<Reply['body']>): void {
+    new LineRelay({
+      scanner: this.#options.scanner,
+      isEvents: isEventStream(reply),
+      id: asked.id,
+      onMessage: (message) => {
+        if (!this.#waiting.has(asked)) return;
+        if (asked.method === METHOD.initialize) this.#version = versionIn(message) ?? this.#version;
+        this.#send(message);
+      },
+      onEnd: (end) => this.#ended(asked, end),
+    }).take(body);
+  }
+
+  /** The reply is over. Without an answer it is taken up again where its server allows that (2025-11-25 §transports); else it failed. */
+  #ended(asked: Asked, end: RelayEnd): void {
+    if (!this.#waiting.has(asked)) return;
+    if (end.isAnswered || asked.isCancelled) return this.#settle(asked);
+    const from = end.lastEventId ?? asked.lastEventId;
+    asked.barren = from === asked.lastEventId ? asked.barren + 1 : 0;
+    asked.lastEventId = from;
+    const mayResume = this.#session !== null && asked.exchange?.era === 'legacy' && !this.#isOver;
+    if (from !== null && mayResume && asked.barren < BARREN_MAX) {
+      this.#options.clock.after(end.retryMs ?? REOPEN_MS, () => this.#takeUp(asked));
+      return;
     }
+    const error = end.error ?? new GatewayError('GW_UPSTREAM_CLOSED', 'its event stream ended too early');
+    this.#send(errorMessage(asked.id, error));
+    this.#settle(asked);
   }
 
-  #events(method: string | null): { push(bytes: Uint8Array, last: boolean): void } {
-    const reader = new EventReader(this.#options.scanner);
-    return {
-      push: (bytes, last) =>
-        reader.push(
-          bytes,
-          (event) => {
-            if (event.data.length > 0) this.#message(event.data, method);
-          },
-          last,
-        ),
-    };
-  }
-
-  #relay(body: ReplyStream, isEvents: boolean, method: string | null): void {
-    const events = this.#events(method);
-    const parts: Uint8Array[] = [];
-    body.open({
-      write: (bytes) => {
-        if (isEvents) events.push(bytes, false);
-        else parts.push(bytes);
-        return true;
-      },
-      end: () => {
-        if (!isEvents) this.#message(concat(parts), method);
-      },
-      fail: () => undefined,
-      onDrain: () => undefined,
-    });
-  }
-
-  #message(message: Uint8Array, method: string | null): void {
-    if (method === METHOD.initialize) this.#takeVersion(message);
-    this.#send(message);
-  }
-
-  #takeVersion(message: Uint8Array): void {
-    const parsed: unknown = JSON.parse(new TextDecoder().decode(message));
-    // Narrowed: only this one optional field is read.
-    const version = (parsed as { result?: { protocolVersion?: unknown } }).result?.protocolVersion;
-    if (typeof version === 'string') this.#version = version;
-  }
-
-  /** A legacy session's own stream: what servers say outside any call. */
-  #openStream(): void {
-    if (this.#isOver || this.#session === null) return;
+  #takeUp(asked: Asked): void {
+    if (!this.#waiting.has(asked) || this.#isOver) return;
     const exchange = this.#exchange('GET', (reply) => {
-      const { body } = reply;
-      if (reply.status !== 200 || body === null || body instanceof Uint8Array) return;
-      const events = this.#events(null);
-      body.open({
-        write: (bytes) => {
-          events.push(bytes, false);
-          return true;
-        },
-        end: () => this.#reopenStream(),
-        fail: () => this.#reopenStream(),
-        onDrain: () => undefined,
-      });
+      if (reply.status === 200 && isEventStream(reply)) return this.#reply(reply, asked);
+      const error = new GatewayError('GW_UPSTREAM_CLOSED', 'its event stream cannot be taken up again');
+      this.#ended(asked, { isAnswered: false, error, lastEventId: null, retryMs: null });
     });
-    this.#stream = exchange;
+    exchange.headers.lastEventId = asked.lastEventId;
+    asked.exchange = exchange;
     this.#options.pipeline.stream(exchange);
   }
 
-  #reopenStream(): void {
-    this.#stream = null;
-    this.#options.clock.after(REOPEN_MS, () => this.#openStream());
+  /** Nobody waits for it any more. */
+  #letGo(asked: Asked): void {
+    asked.isCancelled = true;
+    if (this.#waiting.has(asked)) asked.exchange?.abandon();
+    this.#settle(asked);
+  }
+
+  #settle(asked: Asked): void {
+    if (this.#waiting.delete(asked) && this.#waiting.size === 0) this.#onIdle?.();
+  }
+
+  /** A legacy session's own stream: what servers say outside any call. */
+  #openStream(lastEventId: string | null): void {
+    if (this.#isOver || this.#session === null) return;
+    const reopen = (end: Pick<RelayEnd, 'lastEventId' | 'retryMs'>): void => {
+      this.#stream = null;
+      const from = end.lastEventId ?? lastEventId;
+      this.#options.clock.after(end.retryMs ?? REOPEN_MS, () => this.#openStream(from));
+    };
+    const exchange = this.#exchange('GET', (reply) => {
+      const { body, status } = reply;
+      // A server that is away for a while comes back; one that refuses (405: it has no such stream) means it.
+      if (status >= 500) return reopen({ lastEventId, retryMs: null });
+      if (status !== 200 || body === null || !isEventStream(reply)) return;
+      const onMessage = (message: Uint8Array): void => this.#send(message);
+      new LineRelay({
+        scanner: this.#options.scanner,
+        isEvents: true,
+        id: null,
+        onMessage,
+        onEnd: reopen,
+      }).take(body);
+    });
+    exchange.headers.lastEventId = lastEventId;
+    this.#stream = exchange;
+    this.#options.pipeline.stream(exchange);
   }
 
   #send(message: Uint8Array): void {

@@ -233,10 +233,14 @@ export class CallTable {
     this.#settled();
   }
 
-  /** Fails every call, as the child's end does. */
+  /** Fails every call, as the child's end does; never with an error that invites to send again what the child may have executed. */
   failAll(error: GatewayError): void {
     this.#pipe = null;
-    for (const call of [...this.#calls.values()]) this.#fail(call, error);
+    const told =
+      error.row.retry === 'safe'
+        ? new GatewayError('GW_UPSTREAM_EXITED', 'the gateway let go of it first')
+        : error;
+    for (const call of [...this.#calls.values()]) this.#fail(call, told);
   }
 
   #fail(call: Call, error: GatewayError): void {

@@ -117,6 +117,8 @@ export function callOf(
   const meta = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
     'io.modelcontextprotocol/clientCapabilities': {},
+    // Modern servers log only to those who ask for it, and a shared process tells by this whom a message is for.
+    'io.modelcontextprotocol/logLevel': 'info',
   };
   const params = { name, arguments: { text }, ...(era === 'modern' && { _meta: meta }) };
   return messageOf(era, { jsonrpc: '2.0', id, method: 'tools/call', params }, parts);

@@ -133,7 +133,7 @@ describe('close', () => {
     expect(world.upstream.stats()).toMatchObject({ total: 0, failures: 0 });
   });
 
-  test('calls that do not end in time fail with GW_UPSTREAM_CLOSING; listens end at once', async () => {
+  test('calls that do not end in time fail for good, later ones safely; listens end at once', async () => {
     const world = new StdioWorld();
     const { caught } = world.send(modern(1, 'tools/call'));
     const listen = world.send(modern(2, 'subscriptions/listen', { notifications: {} }));
@@ -142,7 +142,7 @@ describe('close', () => {
     expect(world.send(modern(3, 'tools/call')).caught.failed?.code).toBe('GW_UPSTREAM_CLOSING');
     world.clock.advance(2_100);
     for (let i = 0; i < 5; i++) await Promise.resolve();
-    expect(caught.failed?.code).toBe('GW_UPSTREAM_CLOSING');
+    expect(caught.failed?.code).toBe('GW_UPSTREAM_EXITED');
     expect(world.child.stdinClosed).toBe(true);
     world.child.exit();
     await closed;

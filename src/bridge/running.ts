@@ -1,0 +1,52 @@
+// The requests of one legacy session that run, or ran until their stream broke off.
+// Called by session.ts and proxy/aggregate-legacy.ts. Promises: a request is found by its id as the client spelled it; bounded: the oldest gives way; what was
+// answered is forgotten.
+import { type Message, rawKey } from '../mcp/envelope.ts';
+import { ENVELOPE } from '../scan/contract.ts';
+import type { Leg } from './leg.ts';
+
+interface Running {
+  readonly leg: Leg;
+  readonly method: string;
+}
+
+const RUNNING_MAX = 1_024;
+
+/** Requests by raw id, for cancellation and for streams that are taken up again. */
+export class RunningCalls {
+  readonly #byId = new Map<string, Running>();
+  #open = 0;
+
+  /** Requests whose stream is open. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** A request begins at a leg. Returns what to call, once or more often, when its stream is over: it is remembered until it is answered. */
+  begin(id: string, leg: Leg, method: string): (isAnswered: boolean) => void {
+    const own: Running = { leg, method };
+    this.#open++;
+    this.#byId.delete(id);
+    if (this.#byId.size >= RUNNING_MAX) this.#byId.delete(this.#byId.keys().next().value ?? '');
+    this.#byId.set(id, own);
+    let isOver = false;
+    return (isAnswered) => {
+      if (!isOver) this.#open--;
+      isOver = true;
+      if (isAnswered && this.#byId.get(id) === own) this.#byId.delete(id);
+    };
+  }
+
+  /** Where a request runs, or null. */
+  legOf(id: string | null): Leg | null {
+    return this.#byId.get(id ?? '')?.leg ?? null;
+  }
+
+  /** Method of the request that a response answers, '' when it is not known; it is forgotten with that. */
+  answered(response: Message): string {
+    const id = rawKey(response.bytes, response.envelope, ENVELOPE.id) ?? '';
+    const method = this.#byId.get(id)?.method ?? '';
+    this.#byId.delete(id);
+    return method;
+  }
+}

@@ -1,0 +1,173 @@
+// The event stream of a legacy session: the client's one stream, fed by one stream of every leg.
+// Called by session.ts (owns it) and proxy/legacy-streams.ts (gives it the client's stream). Promises: a leg's stream that broke off is opened again where it
+// was while the client listens; what comes while nobody listens is kept within bounds; a client that does not read loses its stream, not the gateway its memory.
+import { decode } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Message } from '../mcp/envelope.ts';
+import { fullEvent, joinEventId } from '../mcp/sse.ts';
+import type { Log } from '../observe/log.ts';
+import type { Clock } from '../runtime/runtime.ts';
+import type { Scanner } from '../scan/contract.ts';
+import type { Leg } from './leg.ts';
+import { LegStreamSink, type StreamEnd } from './leg-stream.ts';
+import { bareRequest, type MemberCall } from './member.ts';
+
+/** The client's event stream, as a session sees it. */
+export interface ClientStream {
+  /** Sends an event; false when the client has left too much unread, and the event was not taken. */
+  offer(event: Uint8Array): boolean;
+  /** Completes it. */
+  end(): void;
+  /** Breaks it off: the client does not read. */
+  overrun(): void;
+}
+
+/** What a session's stream needs. */
+export interface StreamPlan {
+  readonly scanner: Scanner;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How to speak to a leg. */
+  readonly callOf: (leg: Leg) => MemberCall;
+  /** A server's message as the client is to see it, or null. */
+  readonly toClient: (leg: Leg, message: Message) => Uint8Array | null;
+}
+
+/** First wait before a leg's stream is opened again; it doubles up to the last while the server cannot be reached. */
+const REOPEN_FIRST_MS = 1_000;
+const REOPEN_LAST_MS = 30_000;
+
+/** A leg's call that opens an event stream, from where it broke off if an id is given. */
+export function streamCall(call: MemberCall, lastEventId: string | null): MemberCall {
+  // The session's headers accept both media types, as POSTs must; a GET takes events only.
+  const rest = call.headers.filter((_, i, all) => all[i - (i % 2)] !== 'accept');
+  const headers = [...rest, 'accept', 'text/event-stream'];
+  if (lastEventId !== null) headers.push('last-event-id', lastEventId);
+  return { ...call, headers };
+}
+
+/** The client's stream of one session. */
+export class SessionStream {
+  readonly #plan: StreamPlan;
+  readonly #legs = new Map<Leg, LegStreamSink>();
+  #backlog: Uint8Array[] = [];
+  #backlogBytes = 0;
+  #client: ClientStream | null = null;
+
+  constructor(plan: StreamPlan) {
+    this.#plan = plan;
+  }
+
+  get isOpen(): boolean {
+    return this.#client !== null;
+  }
+
+  /** The client listens: what waited goes out, and every leg's stream is opened, one of them from where it broke off. */
+  open(
+    client: ClientStream,
+    legs: readonly Leg[],
+    resumed: { readonly leg: Leg; readonly eventId: string } | null,
+  ): void {
+    this.#client = client;
+    const events = this.#backlog;
+    this.#backlog = [];
+    this.#backlogBytes = 0;
+    for (const event of events) this.#send(event);
+    for (const leg of legs) if (leg.ready) this.openLeg(leg, resumed?.leg === leg ? resumed.eventId : null);
+  }
+
+  /** That stream of the client is gone. */
+  close(client: ClientStream): void {
+    if (this.#client !== client) return;
+    this.#client = null;
+    for (const leg of [...this.#legs.keys()]) this.closeLeg(leg);
+  }
+
+  /** The session ends, and the client's stream with it. */
+  end(): void {
+    const client = this.#client;
+    if (client === null) return;
+    this.close(client);
+    client.end();
+  }
+
+  /** Opens a leg's stream if the client listens and there is none. */
+  openLeg(leg: Leg, lastEventId: string | null = null, waitMs = REOPEN_FIRST_MS): void {
+    if (this.#client === null || this.#legs.has(leg)) return;
+    const { scanner, callOf } = this.#plan;
+    const sink: LegStreamSink = new LegStreamSink({
+      scanner,
+      onMessage: (message, event) => this.push(leg, message, event.id),
+      onOver: (end) => this.#onLegOver(leg, sink, end, { lastEventId, waitMs }),
+    });
+    this.#legs.set(leg, sink);
+    sink.start(leg.member.upstream.send(bareRequest('GET', streamCall(callOf(leg), lastEventId)), sink));
+  }
+
+  /** Lets go of a leg's stream. */
+  closeLeg(leg: Leg): void {
+    const sink = this.#legs.get(leg);
+    this.#legs.delete(leg);
+    sink?.stop();
+  }
+
+  /** A server's message outside of any call; `eventId` is the server's own. */
+  push(leg: Leg, message: Message, eventId: Uint8Array | null): void {
+    const bytes = this.#plan.toClient(leg, message);
+    if (bytes === null) return;
+    const id = eventId === null ? null : joinEventId(leg.member.spec.name, 'session', decode(eventId));
+    const event = fullEvent(bytes, id, null);
+    if (this.#client !== null) this.#send(event);
+    else this.#keep(leg, event);
+  }
+
+  #send(event: Uint8Array): void {
+    const client = this.#client;
+    if (client === null || client.offer(event)) return;
+    this.close(client);
+    client.overrun();
+  }
+
+  #keep(leg: Leg, event: Uint8Array): void {
+    const isFull =
+      this.#backlog.length >= LIMITS.sessionBacklogMax ||
+      this.#backlogBytes + event.length > LIMITS.downstreamBufferBytesMax;
+    if (isFull)
+      return this.#plan.log.warn(
+        'a message was dropped: the client opened no stream and its backlog is full',
+        {
+          server: leg.member.spec.name,
+        },
+      );
+    this.#backlog.push(event);
+    this.#backlogBytes += event.length;
+  }
+
+  #onLegOver(
+    leg: Leg,
+    sink: LegStreamSink,
+    end: StreamEnd,
+    began: { readonly lastEventId: string | null; readonly waitMs: number },
+  ): void {
+    if (this.#legs.get(leg) !== sink) return;
+    this.#legs.delete(leg);
+    // 405, a lost session or a fault of ours: trying again would bring the same.
+    if (!end.wasOpen && end.error?.row.source !== 'upstream') return;
+    const from = end.lastEventId ?? began.lastEventId;
+    const waitMs = end.wasOpen ? (end.retryMs ?? REOPEN_FIRST_MS) : began.waitMs;
+    const client = this.#client;
+    this.#plan.clock.after(Math.min(waitMs, REOPEN_LAST_MS), () => {
+      if (this.#client === client && leg.ready)
+        this.openLeg(leg, from, end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2);
+    });
+  }
+}
+
+/** The client's stream broke because it was not read. */
+export function overrunError(): GatewayError {
+  return new GatewayError(
+    'GW_UPSTREAM_OVERRUN',
+    `more than ${LIMITS.downstreamBufferBytesMax} bytes wait: read the stream faster`,
+  );
+}

@@ -71,6 +71,8 @@ export const LIMITS = Object.freeze({
   childHealthyMs: 10_000,
 
   // ── sessions ──
+  /** An initialize that the gateway keeps for as long as its session lives, to heal it; clients send about 200 bytes. */
+  initializeBytesMax: 64 * KIB,
   sessionsMax: 10_000,
   sessionIdleMs: 30 * 60_000,
   /** Messages kept for a legacy session's event stream while none is open. */

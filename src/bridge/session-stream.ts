@@ -156,10 +156,8 @@ export class SessionStream {
     if (!end.wasOpen && end.error?.row.source !== 'upstream') return;
     const from = end.lastEventId ?? began.lastEventId;
     const waitMs = end.wasOpen ? (end.retryMs ?? REOPEN_FIRST_MS) : began.waitMs;
-    const client = this.#client;
     this.#plan.clock.after(Math.min(waitMs, REOPEN_LAST_MS), () => {
-      if (this.#client === client && leg.ready)
-        this.openLeg(leg, from, end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2);
+      if (leg.ready) this.openLeg(leg, from, end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2);
     });
   }
 }

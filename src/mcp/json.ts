@@ -84,8 +84,7 @@ export function isArray(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === OPEN_BRACKET;
 }
 
-/** True when the value at `at` is a string. */
-export function isString(bytes: Uint8Array, at: number): boolean {
+function isString(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === QUOTE;
 }
 

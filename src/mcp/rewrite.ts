@@ -1,10 +1,10 @@
 // Which spans of a message change on an aggregated endpoint: names and URIs get or lose their server's mark.
-// Called by proxy/fanout and mcp/merge. Promises: returns edits over the bytes at hand and touches nothing else, so that unknown
+// Called by proxy, bridge and mcp/merge. Promises: returns edits over the bytes at hand and touches nothing else, so that unknown
 // fields, key order, number spelling and white space survive.
 import { type Edit, encode } from '../base/bytes.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import { kindOf, span, text } from './envelope.ts';
-import { eachElement, isArray, isObject, isString, member, readString, type Span } from './json.ts';
+import { eachElement, isArray, isObject, member, readString, type Span } from './json.ts';
 import { joinName, joinUri } from './names.ts';
 import { METHOD } from './protocol.ts';
 
@@ -135,24 +135,9 @@ export function resultEdits(
 
 /** Edits that put a server's mark on a notification or a request of the server. */
 export function notificationEdits(bytes: Uint8Array, envelope: Int32Array, server: string): readonly Edit[] {
-  if (text(bytes, envelope, ENVELOPE.method) === METHOD.acknowledged)
-    return acknowledgedEdits(bytes, envelope, server);
   if (text(bytes, envelope, ENVELOPE.method) !== METHOD.resourceUpdated) return [];
   const found = new ClientEdits(bytes, server);
   found.uri(span(envelope, ENVELOPE.uri));
-  return found.edits;
-}
-
-function acknowledgedEdits(bytes: Uint8Array, envelope: Int32Array, server: string): readonly Edit[] {
-  const found = new ClientEdits(bytes, server);
-  const filter = span(envelope, ENVELOPE.notifications);
-  if (filter === null || !isObject(bytes, filter.start)) return found.edits;
-  const uris = member(bytes, filter.start, 'resourceSubscriptions');
-  if (uris !== null && isArray(bytes, uris.start)) {
-    eachElement(bytes, uris.start, (start, end) => {
-      if (isString(bytes, start)) found.uri({ start, end });
-    });
-  }
   return found.edits;
 }
 

@@ -11,7 +11,7 @@ import type { Target } from './target.ts';
 
 /** Joins its members' tools, prompts and resources under marked names. */
 export class Aggregate implements Target {
-  readonly splitsBatches = true;
+  readonly keepsSessions = true;
   readonly #modern: ModernAggregate;
   readonly #legacy: LegacyAggregate;
 

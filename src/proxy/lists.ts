@@ -65,7 +65,7 @@ export async function followPages(
     if (bytes > LIMITS.replyBodyBytesMax)
       return { server, pages, fault: `its pages are larger than ${LIMITS.replyBodyBytesMax} bytes` };
     const next = nextCursor(answer);
-    if (next === null || exchange.over) return { server, pages, fault: null };
+    if (next === null) return { server, pages, fault: null };
     if (cursor !== null && isSameId(cursor, next))
       return { server, pages, fault: 'its next page is the page before' };
     cursor = next;

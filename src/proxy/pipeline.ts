@@ -1,7 +1,9 @@
 // The pipeline: takes an admitted exchange through its phases and hands it to the endpoint's target.
 // Called by server/http.ts and server/stdio.ts. Promises: never throws; every exchange is answered exactly once.
 import { GatewayError, toGatewayError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { Exchange } from '../exchange.ts';
+import { METHOD } from '../mcp/protocol.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import { runBatch } from './batch.ts';
 import type { Envelopes } from './envelopes.ts';
@@ -29,7 +31,9 @@ export class Pipeline {
         scan(exchange, this.#scanner, this.#spare.take()) ?? classifyExchange(exchange, this.#scanner);
       if (fault !== null) return exchange.refuse(fault);
       const target = this.#target(exchange);
-      if (exchange.kind === KIND.batch && target.splitsBatches)
+      if (target.keepsSessions && isTooLongToKeep(exchange))
+        return exchange.refuse(tooLongToKeep(body.length));
+      if (exchange.kind === KIND.batch && target.keepsSessions)
         runBatch(exchange, this.#scanner, (one, bytes) => this.post(one, bytes));
       else target.post(exchange);
     } catch (thrown) {
@@ -61,4 +65,16 @@ export class Pipeline {
       throw new GatewayError('GW_BASE_INTERNAL', `no target for ${exchange.endpoint.path}`);
     return target;
   }
+}
+
+/** An initialize is kept as long as its session: were it as large as any body, a few thousand sessions could fill the memory. */
+function isTooLongToKeep(exchange: Exchange): boolean {
+  return exchange.method === METHOD.initialize && exchange.body.length > LIMITS.initializeBytesMax;
+}
+
+function tooLongToKeep(bytes: number): GatewayError {
+  return new GatewayError(
+    'GW_SERVER_BODY_SIZE',
+    `initialize has ${bytes} bytes, at most ${LIMITS.initializeBytesMax} are kept for a session`,
+  );
 }

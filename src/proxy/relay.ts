@@ -71,7 +71,7 @@ export class StreamBody implements LiveBody {
 
   /** Sends an event of a producer that cannot be paused; false, and nothing is sent, when the client has left too much unread. */
   offer(event: Uint8Array): boolean {
-    if (this.#isBehind && this.#unread > LIMITS.downstreamBufferBytesMax) return false;
+    if (this.#unread > LIMITS.downstreamBufferBytesMax) return false;
     this.write(event);
     return true;
   }

@@ -10,7 +10,7 @@ import { refuseVersion, type Target } from './target.ts';
 
 /** Passes everything to one server. */
 export class Single implements Target {
-  readonly splitsBatches: boolean;
+  readonly keepsSessions: boolean;
   readonly #judgesVersions: boolean;
   readonly #member: Member;
   readonly #scanner: Scanner;
@@ -21,8 +21,8 @@ export class Single implements Target {
     this.#scanner = scanner;
     // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
     this.#giveBack = member.spec.target.kind === 'http' ? spare.giveBack : null;
-    this.splitsBatches = member.spec.target.kind === 'stdio';
-    this.#judgesVersions = this.splitsBatches;
+    this.keepsSessions = member.spec.target.kind === 'stdio';
+    this.#judgesVersions = this.keepsSessions;
   }
 
   get sessions(): number {

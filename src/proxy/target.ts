@@ -8,8 +8,8 @@ import type { Exchange } from '../exchange.ts';
 
 /** Where an endpoint's exchanges go. */
 export interface Target {
-  /** True when batches must be split, because what is behind takes single messages only. */
-  readonly splitsBatches: boolean;
+  /** True when it keeps legacy sessions itself. What is behind then takes single messages only, so batches are split. */
+  readonly keepsSessions: boolean;
   post(exchange: Exchange): void;
   stream(exchange: Exchange): void;
   end(exchange: Exchange): void;

@@ -6,18 +6,18 @@ import { concat, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Exchange, type ExchangeStart } from '../exchange.ts';
-import { has, kindOf, raw, rawKey, scanError, text } from '../mcp/envelope.ts';
+import { isSameId, kindOf, raw, scanError, text } from '../mcp/envelope.ts';
 import { errorMessage } from '../mcp/errors.ts';
-import { encodeMirrored } from '../mcp/headers.ts';
-import { METHOD, mirroredPlace } from '../mcp/protocol.ts';
+import { METHOD } from '../mcp/protocol.ts';
 import { flatten } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, Reply } from '../runtime/runtime.ts';
-import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { ENVELOPE, FLAG, KIND, type Scanner } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import { emptyHeaders } from './headers.ts';
 import { ClientLines } from './stdio-lines.ts';
+import { mirrorHeaders } from './stdio-mirror.ts';
 import { isEventStream, LineRelay, type RelayEnd, versionIn } from './stdio-relay.ts';
 
 /** What the stdio front needs. */
@@ -123,9 +123,9 @@ export class StdioFront {
 
   /** A modern request is cancelled by letting go of it; the server hears of it there. True when that is all there is to do. */
   #cancel(body: Uint8Array, envelope: Int32Array): boolean {
-    const key = rawKey(body, envelope, ENVELOPE.requestId);
+    const id = raw(body, envelope, ENVELOPE.requestId);
     for (const asked of this.#waiting) {
-      if (key === null || asked.id === null || String.fromCharCode(...asked.id) !== key) continue;
+      if (id === null || asked.id === null || !isSameId(asked.id, id)) continue;
       if (asked.exchange?.era === 'modern') {
         this.#letGo(asked);
         return true;
@@ -139,7 +139,9 @@ export class StdioFront {
 
   #post(body: Uint8Array, envelope: Int32Array, method: string | null): void {
     const kind = kindOf(envelope);
-    const id = kind === KIND.request ? raw(body, envelope, ENVELOPE.id) : null;
+    // An id that is no id, or of which there are two, is not repeated.
+    const isSure = ((envelope[ENVELOPE.flags] ?? 0) & (FLAG.badId | FLAG.duplicateTop)) === 0;
+    const id = kind === KIND.request && isSure ? raw(body, envelope, ENVELOPE.id) : null;
     // What is no message at all is told so; notifications and responses are not answered.
     const asked: Asked | null =
       kind === KIND.request || kind === KIND.batch || kind === KIND.none
@@ -149,27 +151,12 @@ export class StdioFront {
       if (asked === null) this.#taken(reply, method, exchange);
       else this.#reply(reply, asked);
     });
-    this.#mirror(exchange, body, envelope, method);
+    mirrorHeaders(exchange, body, envelope, method);
     if (asked !== null) {
       asked.exchange = exchange;
       this.#waiting.add(asked);
     }
     this.#options.pipeline.post(exchange, body);
-  }
-
-  /** Headers that an HTTP client would have sent, made from the body. */
-  #mirror(exchange: Exchange, body: Uint8Array, envelope: Int32Array, method: string | null): void {
-    const { headers } = exchange;
-    if (!has(envelope, ENVELOPE.metaProtocolVersion)) {
-      headers.session = method === METHOD.initialize ? null : this.#session;
-      headers.protocolVersion = method === METHOD.initialize ? null : this.#version;
-      return;
-    }
-    headers.protocolVersion = text(body, envelope, ENVELOPE.metaProtocolVersion);
-    headers.mcpMethod = method;
-    const place = mirroredPlace(method ?? '');
-    const name = place < 0 ? null : text(body, envelope, place);
-    headers.mcpName = name === null ? null : encodeMirrored(name);
   }
 
   #exchange(verb: 'POST' | 'GET' | 'DELETE', answer: (reply: Reply) => void): Exchange {
@@ -205,10 +192,19 @@ export class StdioFront {
 
   #reply(reply: Reply, asked: Asked): void {
     if (asked.exchange?.gone !== false) return;
-    if (asked.method === METHOD.initialize) this.#session = reply.headers['mcp-session-id'] ?? this.#session;
+    if (asked.method === METHOD.initialize) this.#begin(reply.headers['mcp-session-id'] ?? null);
     if (reply.body !== null) return this.#relay(reply, asked, reply.body);
     const error = new GatewayError('GW_UPSTREAM_MESSAGE', `it answered ${reply.status} without a message`);
     this.#ended(asked, { isAnswered: false, error, lastEventId: asked.lastEventId, retryMs: null });
+  }
+
+  /** A session begins: the stream of one before it is let go of, so that the next `initialized` opens its own. */
+  #begin(session: string | null): void {
+    if (session === null) return;
+    this.#session = session;
+    const stream = this.#stream;
+    this.#stream = null;
+    stream?.abandon();
   }
 
   #relay(reply: Reply, asked: Asked, body: NonNullable<Reply['body']>): void {
@@ -267,11 +263,14 @@ export class StdioFront {
 
   /** A legacy session's own stream: what servers say outside any call. */
   #openStream(lastEventId: string | null): void {
-    if (this.#isOver || this.#session === null) return;
+    const session = this.#session;
+    if (this.#isOver || session === null || this.#stream !== null) return;
     const reopen = (end: Pick<RelayEnd, 'lastEventId' | 'retryMs'>): void => {
-      this.#stream = null;
+      if (this.#session === session) this.#stream = null;
       const from = end.lastEventId ?? lastEventId;
-      this.#options.clock.after(end.retryMs ?? REOPEN_MS, () => this.#openStream(from));
+      this.#options.clock.after(end.retryMs ?? REOPEN_MS, () => {
+        if (this.#session === session) this.#openStream(from);
+      });
     };
     const exchange = this.#exchange('GET', (reply) => {
       const { body, status } = reply;

@@ -221,6 +221,20 @@ describe('a legacy session over two servers', () => {
     await Promise.all(others.map((one) => (one.session === null ? null : one.end())));
   });
 
+  test('an initialize that is too long to be kept is refused, and opens nothing', async () => {
+    const before = a.initializes;
+    const lost = new RpcClient(`${plane.url}/mcp`);
+    const params = {
+      protocolVersion: '2025-06-18',
+      capabilities: { x: 'x'.repeat(70_000) },
+      clientInfo: { name: 'x', version: '1' },
+    };
+    const response = await lost.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ id: 1, error: { data: { gw: 'GW_SERVER_BODY_SIZE' } } });
+    expect(a.initializes).toBe(before);
+  });
+
   test('a batch is split over the servers and joined again', async () => {
     const response = await client.post([
       { jsonrpc: '2.0', id: 'x', method: 'tools/call', params: { name: 'beta__echo' } },

@@ -127,11 +127,17 @@ for (const scanner of scanners()) {
             kind === 'result'
               ? `"result":${JSON.stringify({ value })}`
               : `"method":"x/y","params":${JSON.stringify({ value })}`;
-          return `{${[...top, rest, '"jsonrpc":"2.0"', ...(kind === 'notification' ? [] : [`"id":${id}`])].join(', ')}}`;
+          const members = [
+            ...top,
+            rest,
+            '"jsonrpc":"2.0"',
+            ...(kind === 'notification' ? [] : [`"id":${id}`]),
+          ];
+          return { text: `{${members.join(', ')}}`, id };
         });
       await fc.assert(
-        fc.asyncProperty(message, async (text) => {
-          reply = `{"jsonrpc":"2.0","id":${/"id":(.*)\}$/s.exec(text)?.[1] ?? '0'},"result":{}}`;
+        fc.asyncProperty(message, async ({ text, id }) => {
+          reply = `{"jsonrpc":"2.0","id":${id},"result":{}}`;
           const headers = {
             'content-type': 'application/json',
             accept: 'application/json, text/event-stream',

@@ -129,7 +129,7 @@ describe('result and notification edits', () => {
     expect(apply('tools/call', '{"task":{"taskId":"t1"}}')).toContain('{"taskId":"s+t1"}');
     expect(apply('tasks/get', '{"taskId":"t1","status":"working"}')).toContain('"taskId":"s+t1"');
   });
-  test('updated and acknowledged', () => {
+  test('an updated resource', () => {
     const updated = messageOf(
       '{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://1"}}',
     );

@@ -108,7 +108,10 @@ describe('lost sessions of a member', () => {
         a: (sent) => {
           const message = jsonOf(sent.body);
           if (message.method === 'tools/call')
-            return json({ jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'no' } }, { status: 404 });
+            return json(
+              { jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'no' } },
+              { status: 404 },
+            );
           return json({ jsonrpc: '2.0', id: message.id, result: { capabilities: {} } });
         },
       },
@@ -136,10 +139,26 @@ describe('lost sessions of a member', () => {
     expect(lab.delete(session).status).toBe(200);
     await lab.sim.advance(100);
     expect([seen.status, seen.json.error?.code, seen.finishes]).toEqual([404, -32001, 1]);
-    expect(lab.fake('a').sent.filter((sent) => sent.verb === 'DELETE').map((sent) => sent.session)).toEqual([
-      'a-s2',
-    ]);
+    expect(
+      lab
+        .fake('a')
+        .sent.filter((sent) => sent.verb === 'DELETE')
+        .map((sent) => sent.session),
+    ).toEqual(['a-s2']);
     expect(lab.active.size).toBe(0);
+  });
+
+  test('a session that is over is not healed for a call that loses it late', async () => {
+    const script = legacyScript('a', (_, sent) =>
+      sent.verb === 'DELETE' ? {} : { ...SESSION_LOST, delayMs: 50 },
+    );
+    const lab = new Lab({ servers: { a: script } });
+    const session = await lab.initialize();
+    const seen = lab.post(call(1, 'a__x'), { session });
+    await lab.sim.advance(10);
+    lab.delete(session);
+    await lab.sim.advance(100);
+    expect([seen.status, lab.asked('a', 'initialize').length]).toEqual([404, 1]);
   });
 
   test('the client leaves while a leg is healed: nothing is sent for it any more', async () => {
@@ -194,9 +213,9 @@ describe('members that are down', () => {
     expect(seen.replies).toBe(0);
     await lab.sim.advance(2);
     expect(seen.status).toBe(200);
-    expect(Object.keys((seen.json.result as { _meta: Record<string, object> })._meta['sluice/missing'] ?? {})).toEqual([
-      'gone',
-    ]);
+    expect(
+      Object.keys((seen.json.result as { _meta: Record<string, object> })._meta['sluice/missing'] ?? {}),
+    ).toEqual(['gone']);
     expect(lab.fake('gone').sent[0]?.aborted).toBe(true);
   });
 
@@ -280,7 +299,11 @@ describe('lists', () => {
     const lab = new Lab({
       servers: {
         a: legacyScript('a', (message) => ({
-          ...json({ jsonrpc: '2.0', id: message.id, result: { tools: [{ name: `t${++pages}` }], nextCursor: `c${pages}` } }),
+          ...json({
+            jsonrpc: '2.0',
+            id: message.id,
+            result: { tools: [{ name: `t${++pages}` }], nextCursor: `c${pages}` },
+          }),
           delayMs: 1_900,
         })),
       },
@@ -317,7 +340,10 @@ describe('lists', () => {
           json({
             jsonrpc: '2.0',
             id: message.id,
-            result: message.params?.cursor === long ? { tools: [{ name: 'end' }] } : { tools: [], nextCursor: long },
+            result:
+              message.params?.cursor === long
+                ? { tools: [{ name: 'end' }] }
+                : { tools: [], nextCursor: long },
           }),
         ),
         b: legacyScript('b', (message) => tools(message, 'y')),
@@ -377,7 +403,9 @@ describe('lists', () => {
 describe('ids', () => {
   const echo = legacyScript('a', (_, sent) => {
     const text = new TextDecoder().decode(sent.body);
-    return json(`{"jsonrpc":"2.0","id":${/"id":("(?:[^"\\]|\\.)*"|[^,]+),/.exec(text)?.[1]},"result":{"content":[]}}`);
+    return json(
+      `{"jsonrpc":"2.0","id":${/"id":("(?:[^"\\]|\\.)*"|[^,]+),/.exec(text)?.[1]},"result":{"content":[]}}`,
+    );
   });
 
   test('regression: an id of any form and length comes back byte for byte', async () => {
@@ -442,7 +470,9 @@ describe('calls', () => {
 
   test('regression: a member’s message that is none breaks the stream and lets go of the member', async () => {
     const lab = new Lab({
-      servers: { a: legacyScript('a', () => eventStream([eventOf('{"nonsense":'), eventOf('{}')], { gapMs: 5 })) },
+      servers: {
+        a: legacyScript('a', () => eventStream([eventOf('{"nonsense":'), eventOf('{}')], { gapMs: 5 })),
+      },
     });
     const session = await lab.initialize();
     const seen = lab.post(call(1, 'a__x'), { session });
@@ -489,7 +519,9 @@ describe('calls', () => {
     const lab = new Lab({
       servers: {
         a: legacyScript('a', (message) =>
-          eventStream([note, note, note, eventOf({ jsonrpc: '2.0', id: message.id, result: {} })], { gapMs: 1 }),
+          eventStream([note, note, note, eventOf({ jsonrpc: '2.0', id: message.id, result: {} })], {
+            gapMs: 1,
+          }),
         ),
       },
     });
@@ -524,7 +556,7 @@ describe('calls', () => {
     const seen = ['a__x', 'b__x'].map((name, i) => lab.post(call(i, name), { session }));
     await lab.sim.advance(10);
     const tokens = seen.map(
-      (one) => (one.events[0]?.params as { _meta: { progressToken: string } })._meta.progressToken,
+      (one) => (one.events[0]?.params?._meta as { progressToken: string } | undefined)?.progressToken,
     );
     expect(tokens[0]).not.toBe(tokens[1]);
     lab.post(
@@ -544,7 +576,9 @@ describe('calls', () => {
     lab.post({ jsonrpc: '2.0', id: seen[1]?.events[0]?.id, result: {} }, { session });
     lab.post({ jsonrpc: '2.0', id: seen[1]?.events[0]?.id, result: {} }, { session });
     await lab.sim.advance(10);
-    expect(lab.fake('b').sent.filter((sent) => sent.body.length > 0 && jsonOf(sent.body).id === 'q').length).toBe(1);
+    expect(
+      lab.fake('b').sent.filter((sent) => sent.body.length > 0 && jsonOf(sent.body).id === 'q').length,
+    ).toBe(1);
     for (const one of seen) one.exchange.abandon();
     expect(lab.active.size).toBe(0);
   });

@@ -13,7 +13,11 @@ const ack = (id: unknown, notifications: unknown): string =>
     params: { notifications, _meta: { [TAG]: id } },
   });
 const changed = (id: unknown, extra: object = {}): string =>
-  eventOf({ jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: { ...extra, _meta: { [TAG]: id } } });
+  eventOf({
+    jsonrpc: '2.0',
+    method: 'notifications/tools/list_changed',
+    params: { ...extra, _meta: { [TAG]: id } },
+  });
 const over = (id: unknown): string =>
   eventOf({ jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { [TAG]: id } } });
 const FILTER = { notifications: { toolsListChanged: true, resourceSubscriptions: ['a+m://1'] } };
@@ -124,7 +128,11 @@ describe('listen', () => {
     const lab = new Lab({
       servers: {
         a: () => eventStream([ack(9, { toolsListChanged: true })], { hang: true }),
-        b: (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, error: { code: -32601, message: 'no' } }, { status: 404 }),
+        b: (sent) =>
+          json(
+            { jsonrpc: '2.0', id: jsonOf(sent.body).id, error: { code: -32601, message: 'no' } },
+            { status: 404 },
+          ),
         c: () => ({ fail: 'GW_UPSTREAM_CONNECT' }),
       },
     });
@@ -135,7 +143,12 @@ describe('listen', () => {
   });
 
   test('the end: with a result when every member ended properly, without one else', async () => {
-    const good = new Lab({ servers: { a: () => eventStream([ack(9, {}), over(9)], { hang: true }), b: () => eventStream([ack(9, {}), over(9)]) } });
+    const good = new Lab({
+      servers: {
+        a: () => eventStream([ack(9, {}), over(9)], { hang: true }),
+        b: () => eventStream([ack(9, {}), over(9)]),
+      },
+    });
     const seen = good.modern(9, 'subscriptions/listen', FILTER);
     await good.sim.advance(10);
     expect(seen.events.at(-1)).toMatchObject({ id: 9, result: { resultType: 'complete' } });
@@ -144,13 +157,21 @@ describe('listen', () => {
     const bad = new Lab({ servers: { a: () => ({ fail: 'GW_UPSTREAM_CONNECT' }) } });
     const other = bad.modern(9, 'subscriptions/listen', FILTER);
     await bad.sim.advance(10);
-    expect([other.state, other.events.length, other.exchange.outcome, bad.active.size]).toEqual(['ended', 1, 'failed', 0]);
+    expect([other.state, other.events.length, other.exchange.outcome, bad.active.size]).toEqual([
+      'ended',
+      1,
+      'failed',
+      0,
+    ]);
   });
 
   test('regression: a client that does not read loses its stream', async () => {
     const big = changed(9, { data: 'x'.repeat(64 * 1024) });
     const lab = new Lab({
-      servers: { a: () => eventStream([ack(9, {}), ...Array.from({ length: 20 }, () => big)], { hang: true, gapMs: 1 }) },
+      servers: {
+        a: () =>
+          eventStream([ack(9, {}), ...Array.from({ length: 20 }, () => big)], { hang: true, gapMs: 1 }),
+      },
     });
     const seen = lab.modern(9, 'subscriptions/listen', FILTER);
     seen.reads = false;
@@ -171,7 +192,10 @@ describe('listen', () => {
     });
     const seen = lab.modern(9, 'subscriptions/listen', FILTER);
     await lab.sim.advance(50);
-    expect([seen.events[0]?.method, seen.events.length]).toEqual(['notifications/subscriptions/acknowledged', 7]);
+    expect([seen.events[0]?.method, seen.events.length]).toEqual([
+      'notifications/subscriptions/acknowledged',
+      7,
+    ]);
   });
 
   test('regression: a member’s broken message lets go of its connection', async () => {
@@ -199,7 +223,10 @@ describe('fan-outs', () => {
       await lab.sim.advance(10);
       seen.exchange.abandon();
       await lab.sim.advance(0);
-      expect([...lab.fake('a').sent, ...lab.fake('b').sent].map((sent) => sent.aborted)).toEqual([true, true]);
+      expect([...lab.fake('a').sent, ...lab.fake('b').sent].map((sent) => sent.aborted)).toEqual([
+        true,
+        true,
+      ]);
       expect(seen.finishes).toBe(1);
     }
   });
@@ -207,14 +234,16 @@ describe('fan-outs', () => {
   test('the bound holds: silent members are named', async () => {
     const lab = new Lab({
       servers: {
-        a: (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: { tools: [], capabilities: {} } }),
+        a: (sent) =>
+          json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: { tools: [], capabilities: {} } }),
         b: () => ({ hang: true }),
       },
       tools: { memberTimeoutMs: 300 },
     });
     const seen = [lab.modern(1, 'tools/list'), lab.modern(2, 'server/discover')];
     await lab.sim.advance(301);
-    for (const one of seen) expect(one.json.result).toMatchObject({ _meta: { 'sluice/missing': { b: expect.any(String) } } });
+    for (const one of seen)
+      expect(one.json.result).toMatchObject({ _meta: { 'sluice/missing': { b: expect.any(String) } } });
     expect(lab.fake('b').sent.every((sent) => sent.aborted)).toBe(true);
   });
 
@@ -234,7 +263,9 @@ describe('fan-outs', () => {
   });
 
   test('notifications are taken and not answered; tasks and unknown names are routed or refused', async () => {
-    const lab = new Lab({ servers: { a: (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: {} }) } });
+    const lab = new Lab({
+      servers: { a: (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: {} }) },
+    });
     const note = lab.post({ jsonrpc: '2.0', method: 'notifications/x' }, { protocolVersion: '2026-07-28' });
     expect([note.status, note.text]).toEqual([202, '']);
     const task = lab.post(
@@ -244,7 +275,10 @@ describe('fan-outs', () => {
         method: 'tasks/get',
         params: {
           taskId: 'a+t1',
-          _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} },
+          _meta: {
+            'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+            'io.modelcontextprotocol/clientCapabilities': {},
+          },
         },
       },
       { protocolVersion: '2026-07-28', mcpMethod: 'tasks/get', mcpName: 'a+t1' },

@@ -2,15 +2,31 @@
 // Runs proxy/batch.ts over fake upstreams on a simulated clock.
 import { describe, expect, test } from 'bun:test';
 import type { FakeReply } from '../../../src/upstream/fake.ts';
-import { eventOf, eventStream, json, jsonOf, Lab, legacyScript, type Seen, textResult } from '../../fixtures/lab.ts';
+import {
+  eventOf,
+  eventStream,
+  json,
+  jsonOf,
+  Lab,
+  legacyScript,
+  type Seen,
+  textResult,
+} from '../../fixtures/lab.ts';
 import type { Rpc } from '../../fixtures/legacy-server.ts';
 
-const call = (id: unknown, name: string): object => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name } });
+const call = (id: unknown, name: string): object => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name },
+});
 const NOTE = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
 const responses = (seen: Seen): readonly Rpc[] => JSON.parse(seen.text) as Rpc[];
 
 async function open(rest: (message: Rpc) => FakeReply): Promise<{ lab: Lab; session: string }> {
-  const lab = new Lab({ servers: { a: legacyScript('a', rest), b: legacyScript('b', (message) => textResult(message, 'b')) } });
+  const lab = new Lab({
+    servers: { a: legacyScript('a', rest), b: legacyScript('b', (message) => textResult(message, 'b')) },
+  });
   return { lab, session: await lab.initialize() };
 }
 
@@ -56,7 +72,10 @@ describe('batches', () => {
       const { lab, session } = await open(() => reply);
       const seen = lab.post([call('q', 'a__t'), call(2, 'b__t')], { session });
       await lab.sim.advance(10);
-      expect(responses(seen)).toMatchObject([{ id: 'q', error: { code: -32603 } }, { id: 2, result: {} }]);
+      expect(responses(seen)).toMatchObject([
+        { id: 'q', error: { code: -32603 } },
+        { id: 2, result: {} },
+      ]);
       expect(seen.finishes).toBe(1);
     }
   });
@@ -67,9 +86,15 @@ describe('batches', () => {
       ids.push(message.id);
       return { ...json({ jsonrpc: '2.0', id: message.id, result: { tools: [] } }), delayMs: 10 };
     });
-    lab.post([{ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { jsonrpc: '2.0', id: 2, method: 'tools/list' }], {
-      session,
-    });
+    lab.post(
+      [
+        { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+        { jsonrpc: '2.0', id: 2, method: 'tools/list' },
+      ],
+      {
+        session,
+      },
+    );
     await lab.sim.advance(50);
     expect(new Set(ids).size).toBe(2);
   });
@@ -142,6 +167,26 @@ describe('batches', () => {
     });
     const seen = lab.post([call(1, 't'), call(2, 't'), call(3, 't')]);
     await lab.sim.advance(10);
-    expect(responses(seen)).toMatchObject([{ id: 1, result: {} }, { id: 2, result: {} }, { id: 3, error: { code: -32603 } }]);
+    expect(responses(seen)).toMatchObject([
+      { id: 1, result: {} },
+      { id: 2, result: {} },
+      { id: 3, error: { code: -32603 } },
+    ]);
+  });
+
+  test('a large answer that comes in pieces is joined', async () => {
+    const big = 'x'.repeat(300 * 1024);
+    const lab = new Lab({
+      servers: {
+        a: (sent) => {
+          const text = JSON.stringify({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: { big } });
+          return json('', { body: [text.slice(0, 290_000), text.slice(290_000)] });
+        },
+      },
+      single: 'stdio',
+    });
+    const seen = lab.post([call(1, 't')]);
+    await lab.sim.advance(10);
+    expect(responses(seen)).toEqual([{ jsonrpc: '2.0', id: 1, result: { big } }]);
   });
 });

@@ -76,6 +76,18 @@ describe('a session’s own stream', () => {
     expect(header(gets(lab, 'a')[1], 'last-event-id')).toBe('e1');
   });
 
+  test('a stream without one event does not lose the place', async () => {
+    const lab = new Lab({
+      servers: {
+        a: streaming('a', [eventStream([note(1, 'id: e1\n')]), eventStream([': \n\n']), { status: 405 }]),
+      },
+    });
+    const session = await lab.initialize();
+    lab.get(session);
+    await lab.sim.advance(10_000);
+    expect(gets(lab, 'a').map((sent) => header(sent, 'last-event-id'))).toEqual([undefined, 'e1', 'e1']);
+  });
+
   test('a member that cannot be reached is tried ever more slowly; one without such a stream only once', async () => {
     const lab = new Lab({
       servers: {
@@ -97,7 +109,9 @@ describe('a session’s own stream', () => {
 
   test('regression: an event beyond every bound breaks the member’s stream, which is let go of', async () => {
     const huge = `data: ${'x'.repeat(LIMITS.messageBytesMax)}`;
-    const lab = new Lab({ servers: { a: streaming('a', [eventStream([huge, huge], { hang: true }), { status: 405 }]) } });
+    const lab = new Lab({
+      servers: { a: streaming('a', [eventStream([huge, huge], { hang: true }), { status: 405 }]) },
+    });
     const session = await lab.initialize();
     const stream = lab.get(session);
     await lab.sim.advance(1);
@@ -108,15 +122,30 @@ describe('a session’s own stream', () => {
   });
 
   test('regression: a client that does not read loses its stream, not the gateway its memory', async () => {
-    const big = eventOf({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'x'.repeat(64 * 1024) } });
+    const big = eventOf({
+      jsonrpc: '2.0',
+      method: 'notifications/message',
+      params: { data: 'x'.repeat(64 * 1024) },
+    });
     const lab = new Lab({
-      servers: { a: streaming('a', [eventStream(Array.from({ length: 20 }, () => big), { hang: true, gapMs: 1 })]) },
+      servers: {
+        a: streaming('a', [
+          eventStream(
+            Array.from({ length: 20 }, () => big),
+            { hang: true, gapMs: 1 },
+          ),
+        ]),
+      },
     });
     const session = await lab.initialize();
     const stream = lab.get(session);
     stream.reads = false;
     await lab.sim.advance(100);
-    expect([stream.state, stream.exchange.errorCode, stream.finishes]).toEqual(['failed', 'GW_UPSTREAM_OVERRUN', 1]);
+    expect([stream.state, stream.exchange.errorCode, stream.finishes]).toEqual([
+      'failed',
+      'GW_UPSTREAM_OVERRUN',
+      1,
+    ]);
     expect(stream.bytes.length).toBeLessThan(LIMITS.downstreamBufferBytesMax + 2 * big.length);
     expect(gets(lab, 'a')[0]?.aborted).toBe(true);
     expect(lab.get(session).status).toBe(200);
@@ -178,7 +207,8 @@ describe('streams of calls that are taken up again', () => {
   const resumable = (reply: FakeReply) =>
     legacyScript('a', (message, sent) => {
       if (sent.verb === 'GET') return reply;
-      if (message.method === 'tools/list') return json({ jsonrpc: '2.0', id: message.id, result: { tools: [] } });
+      if (message.method === 'tools/list')
+        return json({ jsonrpc: '2.0', id: message.id, result: { tools: [] } });
       return eventStream(['id: p1\nretry: 10\ndata: \n\n']);
     });
 
@@ -187,7 +217,11 @@ describe('streams of calls that are taken up again', () => {
       servers: {
         a: resumable(
           eventStream([
-            eventOf({ jsonrpc: '2.0', id: 'x', result: { content: [{ type: 'resource_link', uri: 'm://1' }] } }),
+            eventOf({
+              jsonrpc: '2.0',
+              id: 'x',
+              result: { content: [{ type: 'resource_link', uri: 'm://1' }] },
+            }),
           ]),
         ),
       },

@@ -16,17 +16,21 @@ describe('one server passed through', () => {
   test('regression: a refusal in place of a foreign body keeps the headers that clients act on', async () => {
     const one = lab({
       status: 401,
-      headers: { 'content-type': 'text/plain', 'www-authenticate': 'Bearer x="y"', 'cache-control': 'no-store' },
+      headers: {
+        'content-type': 'text/plain',
+        'www-authenticate': 'Bearer x="y"',
+        'cache-control': 'no-store',
+      },
       body: 'no',
     });
     const seen = one.post(REQUEST);
     await one.sim.advance(10);
-    expect([seen.status, seen.headers['www-authenticate'], seen.headers['content-type'], seen.json.id]).toEqual([
-      401,
-      'Bearer x="y"',
-      'application/json',
-      1,
-    ]);
+    expect([
+      seen.status,
+      seen.headers['www-authenticate'],
+      seen.headers['content-type'],
+      seen.json.id,
+    ]).toEqual([401, 'Bearer x="y"', 'application/json', 1]);
   });
 
   test('a modern stream that breaks between events ends with an error; regression: in the middle of one it is cut', async () => {
@@ -46,7 +50,9 @@ describe('one server passed through', () => {
   });
 
   test('a legacy stream that breaks is cut: its client may take it up again', async () => {
-    const one = lab(eventStream([eventOf({ jsonrpc: '2.0', method: 'n' })], { fail: 'GW_UPSTREAM_CLOSED', failLate: true }));
+    const one = lab(
+      eventStream([eventOf({ jsonrpc: '2.0', method: 'n' })], { fail: 'GW_UPSTREAM_CLOSED', failLate: true }),
+    );
     const seen = one.post(REQUEST);
     await one.sim.advance(10);
     expect([seen.state, seen.exchange.outcome]).toEqual(['failed', 'failed']);
@@ -54,7 +60,9 @@ describe('one server passed through', () => {
 
   test('a large body is streamed as it is, never with a comment in it, and cut when it breaks', async () => {
     const piece = 'x'.repeat(200 * 1024);
-    const one = lab(json('', { body: [piece, piece, piece, '\n\n'], fail: 'GW_UPSTREAM_IDLE', failLate: true, gapMs: 1 }));
+    const one = lab(
+      json('', { body: [piece, piece, piece, '\n\n'], fail: 'GW_UPSTREAM_IDLE', failLate: true, gapMs: 1 }),
+    );
     const seen = one.modern(1, 'tools/list');
     await one.sim.advance(3);
     seen.exchange.keepAlive();
@@ -64,7 +72,10 @@ describe('one server passed through', () => {
 
   test('back-pressure goes through, in both ways of streaming', async () => {
     const piece = 'y'.repeat(300 * 1024);
-    for (const reply of [eventStream(['data: 1\n\n', 'data: 2\n\n', 'data: 3\n\n'], { gapMs: 5 }), json('', { body: [piece, piece, piece], gapMs: 5 })]) {
+    for (const reply of [
+      eventStream(['data: 1\n\n', 'data: 2\n\n', 'data: 3\n\n'], { gapMs: 5 }),
+      json('', { body: [piece, piece, piece], gapMs: 5 }),
+    ]) {
       const one = lab(reply);
       const seen = one.post(REQUEST);
       seen.reads = false;
@@ -111,7 +122,12 @@ describe('one server passed through', () => {
     await one.sim.advance(10);
     seen.exchange.refuse(new GatewayError('GW_SERVER_STOPPED'));
     seen.exchange.refuse(new GatewayError('GW_SERVER_BUSY'));
-    expect([seen.replies, seen.status, seen.json.id, one.fake('a').sent[0]?.aborted]).toEqual([1, 500, 1, true]);
+    expect([seen.replies, seen.status, seen.json.id, one.fake('a').sent[0]?.aborted]).toEqual([
+      1,
+      500,
+      1,
+      true,
+    ]);
   });
 
   test('regression: what is over before its server is called is not called', async () => {
@@ -145,7 +161,10 @@ describe('one server passed through', () => {
       id: 1,
       method: 'tools/list',
       params: {
-        _meta: { 'io.modelcontextprotocol/protocolVersion': '2099-01-01', 'io.modelcontextprotocol/clientCapabilities': {} },
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': '2099-01-01',
+          'io.modelcontextprotocol/clientCapabilities': {},
+        },
       },
     };
     const stdio = lab(json({ jsonrpc: '2.0', id: 1, result: {} }), 'stdio');
@@ -154,7 +173,11 @@ describe('one server passed through', () => {
     const seen = http.post(body, headers);
     await http.sim.advance(10);
     expect(seen.json.result).toEqual({});
-    expect([http.target.sessions, http.target.splitsBatches, stdio.target.splitsBatches]).toEqual([0, false, true]);
+    expect([http.target.sessions, http.target.keepsSessions, stdio.target.keepsSessions]).toEqual([
+      0,
+      false,
+      true,
+    ]);
     http.target.sweep();
     http.target.close();
   });

@@ -48,7 +48,10 @@ describe('headers', () => {
       optional: ['x-tenant', 'x'],
       count: Object.keys(CLIENT).length,
     });
-    const bytes = Object.entries(CLIENT).reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+    const bytes = Object.entries(CLIENT).reduce(
+      (sum, [name, value]) => sum + name.length + value.length + 4,
+      0,
+    );
     expect(read.bytes).toBe(bytes);
     expect(readHeaders(new FakeInbound('POST', '/', CLIENT), new Set()).optional).toEqual([]);
   });
@@ -59,7 +62,9 @@ describe('headers', () => {
       readHeaders(new FakeInbound('POST', '/', CLIENT), new Set(['authorization', 'x-tenant'])),
     );
     expect(requestHeaders(exchange, []).join(' ')).not.toMatch(/secret|c=1|x-tenant/);
-    expect(requestHeaders(exchange, ['authorization'])).toEqual(expect.arrayContaining(['authorization', 'Bearer secret']));
+    expect(requestHeaders(exchange, ['authorization'])).toEqual(
+      expect.arrayContaining(['authorization', 'Bearer secret']),
+    );
     expect(requestHeaders(exchange, ['authorization'])).not.toContain('x-tenant');
     const changed = requestHeaders(exchange, [], { mcpName: 'own', protocolVersion: null });
     expect(changed).toEqual(expect.arrayContaining(['mcp-name', 'own']));
@@ -92,7 +97,15 @@ describe('CORS', () => {
   test('a preflight allows what the protocol’s requests carry', () => {
     const { headers, status, body } = preflight('http://localhost:1', front);
     expect([status, body]).toEqual([204, null]);
-    for (const name of ['content-type', 'mcp-protocol-version', 'mcp-method', 'mcp-name', 'mcp-session-id', 'last-event-id', 'authorization'])
+    for (const name of [
+      'content-type',
+      'mcp-protocol-version',
+      'mcp-method',
+      'mcp-name',
+      'mcp-session-id',
+      'last-event-id',
+      'authorization',
+    ])
       expect(headers['access-control-allow-headers']).toContain(name);
     expect(preflight(null, front).headers['access-control-allow-origin']).toBeUndefined();
   });

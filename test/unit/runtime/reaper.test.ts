@@ -22,6 +22,15 @@ async function startGroup(deaf: boolean): Promise<Leader> {
   return leader;
 }
 
+/** Waits until the process ignores SIGHUP, as Linux tells in its SigIgn mask. */
+async function ignoresSignals(pid: number): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(await Bun.file(`/proc/${pid}/status`).text())?.[1] ?? '0';
+    if ((BigInt(`0x${mask}`) & 1n) === 1n) return;
+    await Bun.sleep(10);
+  }
+}
+
 test.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))(
   '%s: at the end of its input, the groups still listed are ended, and no others',
   async (_name, shell) => {
@@ -37,8 +46,8 @@ test.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))(
     });
     reaper.stdin.write(`+${spared.pid}\n+${polite.pid}\n+1999999\n+${deaf.pid}\n`);
     reaper.stdin.write(`-${spared.pid}\n-12345\n`);
-    // It ends only with its input, whatever signal comes.
-    await Bun.sleep(50);
+    // It ends only with its input, whatever signal comes once it has started.
+    await ignoresSignals(reaper.pid);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) reaper.kill(signal);
     await Bun.sleep(50);
     expect([reaper.exitCode, polite.exitCode, polite.signalCode]).toEqual([null, null, null]);

@@ -26,6 +26,8 @@ export class PlayedSocket implements Socket {
   /** destroy() brings onClose before it returns, as some runtimes do. */
   closesAtOnce = false;
 
+  private isTold = false;
+
   constructor(handler: SocketHandler) {
     this.handler = handler;
   }
@@ -43,7 +45,7 @@ export class PlayedSocket implements Socket {
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
-    if (this.closesAtOnce) this.handler.onClose(null);
+    if (this.closesAtOnce) this.tellClosed(null);
   }
   pause(): void {
     this.paused = true;
@@ -71,12 +73,18 @@ export class PlayedSocket implements Socket {
   hangUp(): void {
     this.closed = true;
     this.handler.onEnd();
-    this.handler.onClose(null);
+    this.tellClosed(null);
   }
   /** The connection breaks. */
   snap(): void {
     this.closed = true;
-    this.handler.onClose('ECONNRESET: connection reset by peer');
+    this.tellClosed('ECONNRESET: connection reset by peer');
+  }
+  /** Exactly once, as the runtime's contract has it, even when the handler destroys the socket while it hears of its end. */
+  private tellClosed(error: string | null): void {
+    if (this.isTold) return;
+    this.isTold = true;
+    this.handler.onClose(error);
   }
 }
 

@@ -6,6 +6,8 @@
 export interface BenchRow {
   readonly name: string;
   readonly figures: Readonly<Record<string, number | string>>;
+  /** How far a figure moved between rounds: half of what lies between the least and the greatest, in the figure's unit. */
+  readonly spread?: Readonly<Record<string, number>>;
 }
 
 /** A bench's result. `checksum` shows that the work was done, and stays the same for the same input. */
@@ -14,8 +16,39 @@ export interface BenchResult {
   readonly method: string;
   readonly rows: readonly BenchRow[];
   readonly checksum: number;
+  /** Figures that others published of the like, and ours beside them. Never figures of ours. */
+  readonly published?: readonly Published[];
+  /** What was left out, with the reason: shown under the table. */
+  readonly notes?: readonly string[];
   /** Set when the bench could not run here: what is missing and how to get it. */
   readonly skipped?: string;
+}
+
+/** A figure of the "Rust MCP Performance Report" (version 1.0.0, 2025-06-15; Ryzen 9 5950X) beside ours. */
+export interface Published {
+  readonly what: string;
+  readonly theirs: string;
+  readonly ours: string;
+}
+
+/** Half of what lies between the least and the greatest; 0 for fewer than two values. */
+export function spreadOf(values: readonly number[]): number {
+  const known = values.filter((value) => Number.isFinite(value));
+  return known.length < 2 ? 0 : (Math.max(...known) - Math.min(...known)) / 2;
+}
+
+/** A row of medians over rounds, each with its spread. */
+export function rowOf(
+  name: string,
+  rounds: Readonly<Record<string, readonly number[]>>,
+  others: Readonly<Record<string, number | string>> = {},
+): BenchRow {
+  const entries = Object.entries(rounds);
+  return {
+    name,
+    figures: { ...Object.fromEntries(entries.map(([key, values]) => [key, median(values)])), ...others },
+    spread: Object.fromEntries(entries.map(([key, values]) => [key, spreadOf(values)])),
+  };
 }
 
 /** Middle value (mean of the two middle ones for an even count); NaN for none. */
@@ -69,5 +102,9 @@ export function renderTable(result: BenchResult): string {
   const text = lines.map((line) =>
     `  ${line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`.trimEnd(),
   );
-  return `${result.title}\n${result.method === '' ? '' : `  ${result.method}\n`}${text.join('\n')}\n  checksum ${result.checksum}\n`;
+  const beside = (result.published ?? []).map(
+    ({ what, theirs, ours }) => `  ${what}: the report says ${theirs} on other hardware; ours ${ours}\n`,
+  );
+  const notes = (result.notes ?? []).map((note) => `  ${note}\n`);
+  return `${result.title}\n${result.method === '' ? '' : `  ${result.method}\n`}${text.join('\n')}\n${beside.join('')}${notes.join('')}  checksum ${result.checksum}\n`;
 }

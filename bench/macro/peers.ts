@@ -1,5 +1,5 @@
-// Who stands between the load and the echo upstream: nobody, nginx, or the gateway.
-// Called by routed.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
+// Who stands between the load and the echo upstream: nobody, nginx, HAProxy, or the gateway.
+// Called by routed.ts, suite.ts, capacity.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
 // upstream open, writes no access log, and lives in a temporary folder that goes with it.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,6 +43,10 @@ error_log stderr notice;
 events { worker_connections 2048; }
 http {
   access_log off;
+  client_max_body_size 64m;
+  client_body_buffer_size 2m;
+  proxy_buffers 16 128k;
+  proxy_busy_buffers_size 256k;
   ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
   keepalive_requests 100000000;
   upstream echo { server ${upstream.host}; keepalive 256; keepalive_requests 100000000; }
@@ -73,14 +77,50 @@ export function startNginx(program: string, upstream: string): Promise<Target> {
   });
 }
 
+/** Starts HAProxy as a blind proxy with one thread. */
+export function startHaproxy(program: string, upstream: string): Promise<Target> {
+  return inFolder((folder) => {
+    const port = freePort();
+    const url = new URL(upstream);
+    const config = `global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend in
+  bind 127.0.0.1:${port}
+  default_backend echo
+backend echo
+  http-reuse always
+  server echo ${url.host}
+`;
+    writeFileSync(join(folder, 'haproxy.cfg'), config);
+    const command = [program, '-db', '-f', join(folder, 'haproxy.cfg')];
+    return startTarget('haproxy', command, { port, url: `http://127.0.0.1:${port}${url.pathname}` });
+  });
+}
+
 /** Starts the gateway as its users do, with one HTTP server. */
 export function startGateway(upstream: string): Promise<Target> {
+  return startGatewayWith({ [SERVER]: { url: upstream } });
+}
+
+/** The echo server on stdin and stdout, as a command line. */
+export const STDIO_ECHO: readonly string[] = [process.execPath, join(import.meta.dir, 'echo-stdio.ts')];
+
+/** True for a process that is the echo server on stdin and stdout, and not a shell that has started it. */
+export function isStdioEcho(command: string): boolean {
+  return command === STDIO_ECHO.join(' ');
+}
+
+/** Starts the gateway with servers described as in its configuration, `echo` among them; its URL is that one's endpoint. */
+export function startGatewayWith(servers: Readonly<Record<string, object>>): Promise<Target> {
   return inFolder((folder) => {
     const config = join(folder, 'sluice.json');
-    writeFileSync(
-      config,
-      JSON.stringify({ listen: { host: '127.0.0.1', port: 0 }, servers: { [SERVER]: { url: upstream } } }),
-    );
+    writeFileSync(config, JSON.stringify({ listen: { host: '127.0.0.1', port: 0 }, servers }));
     return startTarget('sluice', [join(ROOT, 'bin', 'sluice'), 'serve', '--config', config], {
       stream: 'stderr',
       read: readReadyLine,

@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BenchResult, type BenchRow, checksumOf, median, skippedBench } from '../report.ts';
+import { type BenchResult, type BenchRow, checksumOf, median, rowOf, skippedBench } from '../report.ts';
 import { CALL_BODY, REPLY_BODY } from './call.ts';
 import { startEcho, startGateway, startNginx } from './peers.ts';
 import { cpuMs, residentMb, type Target, which } from './target.ts';
@@ -63,20 +63,18 @@ function ratio(ours: readonly Round[], theirs: readonly Round[], figure: (round:
 }
 
 function row(target: Target, many: readonly Round[], single: readonly Round[], proxied: boolean): BenchRow {
-  const of = (rounds: readonly Round[], figure: (round: Round) => number): number =>
-    median(rounds.map(figure));
-  return {
-    name: target.name,
-    figures: {
-      ...(proxied ? { 'CPU µs/call': of(many, (round) => round.cpuUs) } : { 'CPU µs/call': '-' }),
-      'calls/s': of(many, (round) => round.calls / round.seconds),
-      'p50 µs': of(many, (round) => round.p50Us),
-      'p99 µs': of(many, (round) => round.p99Us),
-      'p50 µs, c=1': of(single, (round) => round.p50Us),
-      'p99 µs, c=1': of(single, (round) => round.p99Us),
-      'RSS MB': residentMb(target.pid),
+  return rowOf(
+    target.name,
+    {
+      'CPU µs/call': proxied ? many.map((round) => round.cpuUs) : [],
+      'calls/s': many.map((round) => round.calls / round.seconds),
+      'p50 µs': many.map((round) => round.p50Us),
+      'p99 µs': many.map((round) => round.p99Us),
+      'p50 µs, c=1': single.map((round) => round.p50Us),
+      'p99 µs, c=1': single.map((round) => round.p99Us),
     },
-  };
+    { 'RSS MB': residentMb(target.pid) },
+  );
 }
 
 /** Runs the bench, or says why it cannot. */

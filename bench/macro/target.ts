@@ -1,7 +1,7 @@
 // Processes under load: started, awaited until ready, measured through /proc, stopped by their own id.
 // Called by routed.ts and its parts. Promises: whatever was started is ended when the bench ends, also by a signal; CPU time
 // counts all threads of the process.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process that can be loaded with calls. */
 export interface Target {
@@ -9,18 +9,35 @@ export interface Target {
   readonly pid: number;
   /** Where the calls go. */
   readonly url: string;
+  /** When it was started, by performance.now(). */
+  readonly startedMs: number;
   stop(): Promise<void>;
 }
 
 const started = new Set<Bun.Subprocess>();
 process.once('exit', () => {
-  for (const child of started) child.kill('SIGKILL');
+  for (const child of started) for (const pid of treeOf(child.pid)) end(pid);
 });
 
+/** Ends a process that we started, or that one of ours did, if it is still there. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
 /** How a process says that it is ready: on which stream, and the URL or port that a line gives (null: not this line). */
-export interface Readiness {
+export interface ReadyLine {
   readonly stream: 'stdout' | 'stderr';
   read(line: string): string | null;
+}
+
+/** Of a process that says nothing: ready when something listens on the port. */
+export interface ReadyPort {
+  readonly port: number;
+  readonly url: string;
 }
 
 const READY_WITHIN_MS = 15_000;
@@ -30,10 +47,11 @@ const STOP_WITHIN_MS = 5_000;
 export async function startTarget(
   name: string,
   command: readonly string[],
-  ready: Readiness,
+  ready: ReadyLine | ReadyPort,
 ): Promise<Target> {
   const child = Bun.spawn([...command], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
   started.add(child);
+  const startedMs = performance.now();
   const printed: string[] = [];
   const url = await new Promise<string>((resolve, reject) => {
     const give = (why: string): void => reject(new Error(`${name} ${why}:\n${printed.join('\n')}`));
@@ -42,7 +60,7 @@ export async function startTarget(
     const watch = async (stream: 'stdout' | 'stderr'): Promise<void> => {
       for await (const line of linesOf(child[stream])) {
         if (printed.length < 200) printed.push(line);
-        const found = stream === ready.stream ? ready.read(line) : null;
+        const found = 'stream' in ready && stream === ready.stream ? ready.read(line) : null;
         if (found !== null) {
           clearTimeout(timer);
           resolve(found);
@@ -51,22 +69,47 @@ export async function startTarget(
     };
     void watch('stdout');
     void watch('stderr');
+    if ('port' in ready)
+      void untilListening(child, ready.port).then(() => {
+        clearTimeout(timer);
+        resolve(ready.url);
+      });
   }).catch(async (error: unknown) => {
     await stop(child);
     throw error;
   });
-  return { name, pid: child.pid, url, stop: () => stop(child) };
+  return { name, pid: child.pid, url, startedMs, stop: () => stop(child) };
+}
+
+const POLL_MS = 5;
+
+/** Tries to connect until it works or the process has ended. */
+async function untilListening(child: Bun.Subprocess, port: number): Promise<void> {
+  while (child.exitCode === null) {
+    const socket = await Bun.connect({
+      hostname: '127.0.0.1',
+      port,
+      socket: { data: () => undefined },
+    }).catch(() => null);
+    socket?.end();
+    if (socket !== null) return;
+    await Bun.sleep(POLL_MS);
+  }
 }
 
 async function stop(child: Bun.Subprocess): Promise<void> {
+  const family = treeOf(child.pid).map((pid) => [pid, commandOf(pid)] as const);
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
   await child.exited;
   clearTimeout(timer);
   started.delete(child);
+  // Some gateways leave their servers behind. An id that is used anew belongs to another command.
+  for (const [pid, command] of family) if (command !== '' && commandOf(pid) === command) end(pid);
 }
 
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+/** The lines of a stream as they come. */
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of stream) {
@@ -105,4 +148,51 @@ export function freePort(): number {
 /** Where a program lies, or null. */
 export function which(program: string): string | null {
   return Bun.which(program, { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` });
+}
+
+/** Ids of a process and of all that descend from it, itself first. */
+export function treeOf(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const stat = readProc(`/proc/${entry}/stat`);
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+  }
+  const tree = [pid];
+  for (let at = 0; at < tree.length; at++) tree.push(...(children.get(tree[at] ?? 0) ?? []));
+  return tree;
+}
+
+/** What a process was started with, its arguments parted by blanks; empty when it is gone. */
+export function commandOf(pid: number): string {
+  return readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+}
+
+function readProc(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // It ended in the meantime.
+    return '';
+  }
+}
+
+/** CPU time and memory of a gateway: all its processes but the MCP servers that it started. */
+export function treeUse(
+  pid: number,
+  isServer: (command: string) => boolean,
+): { cpuMs: number; residentMb: number } {
+  let cpu = 0;
+  let resident = 0;
+  for (const one of treeOf(pid)) {
+    if (isServer(commandOf(one))) continue;
+    try {
+      cpu += cpuMs(one);
+      resident += residentMb(one) || 0;
+    } catch {
+      // It ended in the meantime.
+    }
+  }
+  return { cpuMs: cpu, residentMb: resident };
 }

@@ -56,7 +56,8 @@ function createProgram(world: World, done: (exitCode: number) => void): Command 
       'sluice list',
     ]),
   );
-  for (const add of [addServe, addRun, addStdio, addCheck, addList, addCall]) add(program, world, done);
+  for (const add of [addServe, addRun, addStdio, addCheck, addList, addCall, addBench])
+    add(program, world, done);
   return program;
 }
 
@@ -167,6 +168,49 @@ function addCall(program: Command, world: World, done: (exitCode: number) => voi
     );
 }
 
+function addBench(program: Command, world: World, done: (exitCode: number) => void): void {
+  program
+    .command('bench')
+    .description('Load one MCP endpoint, of whatever make and era, and print throughput and latencies.')
+    .argument('<url>', 'the endpoint, for example http://127.0.0.1:8700/mcp')
+    .option('--tool <name>', 'tool to call (default: echo, if there is one)')
+    .option('--args <json>', 'its arguments: a JSON object, @FILE, or - for stdin (default: from its schema)')
+    .addOption(
+      new Option('--era <era>', 'protocol era to speak')
+        .choices(['auto', 'modern', 'legacy'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--method <method>', 'what to ask for: tools/call, tools/list, or the greeting of the era')
+        .choices(['call', 'list', 'initialize'])
+        .default('call'),
+    )
+    .option('-c, --connections <n>', 'clients, each with a connection of its own', whole(1, 16_384), 16)
+    .option('--duration <seconds>', 'how long to count', seconds, 10)
+    .option('--count <n>', 'end after so many calls, if the time is not over before', whole(1, 1e12))
+    .option('--rate <n>', 'calls per second that are due, answered or not (open model)', whole(1, 1e6))
+    .option(
+      '--payload <bytes>',
+      'fill the first string argument up to so many bytes',
+      whole(1, 64 * 1024 * 1024),
+    )
+    .option('--warm-up <seconds>', 'load before the counting begins', seconds, 1)
+    .option('--timeout <seconds>', 'longest wait for an answer', seconds, 30)
+    .option('--progress', 'say `counting` and `counted` on stderr when the counting begins and ends')
+    .option('--header <line>', 'add a header to every request; may be given again', gathered, [])
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples([
+        'sluice bench http://127.0.0.1:8700/mcp/clock --tool now',
+        `sluice bench 127.0.0.1:8700/mcp --tool notes__count --args '{"text":"one two"}' -c 64 --duration 30`,
+        'sluice bench http://127.0.0.1:3000/mcp --rate 2000 --json',
+        "sluice bench http://127.0.0.1:3000/mcp --method list --era legacy --header 'Authorization: Bearer …'",
+      ]),
+    )
+    .action(async (url, options) => done(await (await import('./bench.ts')).bench(world, url, options)));
+}
+
 function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
@@ -193,4 +237,26 @@ function port(text: string): number {
   if (/^[0-9]{1,5}$/.test(text) && value <= 65_535) return value;
   // commander asks for this class.
   throw new InvalidArgumentError('Allowed: a whole number from 0 to 65535.');
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^[0-9]{1,15}$/.test(text) && value >= least && value <= most) return value;
+    // commander asks for this class.
+    throw new InvalidArgumentError(`Allowed: a whole number from ${least} to ${most}.`);
+  };
+}
+
+const SECONDS_MAX = 86_400;
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (/^[0-9]+(?:\.[0-9]+)?$/.test(text) && value <= SECONDS_MAX) return value;
+  // commander asks for this class.
+  throw new InvalidArgumentError(`Allowed: seconds, from 0 to ${SECONDS_MAX}.`);
+}
+
+function gathered(line: string, before: readonly string[]): string[] {
+  return [...before, line];
 }

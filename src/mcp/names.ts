@@ -3,6 +3,8 @@
 
 const NAME_MARK = '__';
 const URI_MARK = '+';
+/** Longer than any server name that a configuration may give. */
+const SERVER_NAME_MAX = 64;
 
 /** Name that clients see. */
 export function joinName(server: string, name: string): string {
@@ -20,17 +22,26 @@ export interface Target {
   readonly own: string;
 }
 
+/** Names → places, made once for each list of members: a look-up costs the same however many there are. */
+const PLACES = new WeakMap<readonly string[], ReadonlyMap<string, number>>();
+
+function placesOf(members: readonly string[]): ReadonlyMap<string, number> {
+  const known = PLACES.get(members);
+  if (known !== undefined) return known;
+  const places = new Map(members.map((server, index) => [server, index]));
+  PLACES.set(members, places);
+  return places;
+}
+
 function split(members: readonly string[], full: string, mark: string): Target | null {
-  let best = -1;
-  let length = -1;
-  for (let i = 0; i < members.length; i++) {
-    const server = members[i] ?? '';
-    if (server.length > length && full.startsWith(server) && full.startsWith(mark, server.length)) {
-      best = i;
-      length = server.length;
-    }
+  const places = placesOf(members);
+  let found: Target | null = null;
+  // The mark may come again inside the name itself: the longest prefix that is a member wins. Members' names are short.
+  for (let at = full.indexOf(mark); at >= 0 && at <= SERVER_NAME_MAX; at = full.indexOf(mark, at + 1)) {
+    const index = places.get(full.slice(0, at));
+    if (index !== undefined) found = { index, own: full.slice(at + mark.length) };
   }
-  return best < 0 ? null : { index: best, own: full.slice(length + mark.length) };
+  return found;
 }
 
 /** Takes a client-side tool or prompt name apart; the longest member name wins; null when no member fits. */

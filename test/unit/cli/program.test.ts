@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test';
 import { runProgram } from '../../../src/cli/program.ts';
 import { fakeWorld } from './fake-world.ts';
 
-const COMMANDS = ['serve', 'run', 'stdio', 'check', 'list', 'call'];
+const COMMANDS = ['serve', 'run', 'stdio', 'check', 'list', 'call', 'bench'];
 
 async function run(args: readonly string[], given: Parameters<typeof fakeWorld>[0] = {}) {
   const fake = fakeWorld(given);

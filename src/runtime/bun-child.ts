@@ -29,6 +29,16 @@ class BunChild implements Child {
 
   write(bytes: Uint8Array): boolean {
     if (!this.stdinOpen) return true;
+    try {
+      return this.send(bytes);
+    } catch {
+      // Between the child's death and the news of it Bun throws EPIPE here, or rejects, as it happens to find the pipe.
+      this.stdinGone();
+      return true;
+    }
+  }
+
+  private send(bytes: Uint8Array): boolean {
     const { stdin } = this.process;
     // Bun answers with a promise when the pipe is full; what was written before is then kept in a buffer of its own.
     const written = stdin.write(bytes);
@@ -56,8 +66,12 @@ class BunChild implements Child {
   closeStdin(): void {
     if (!this.stdinOpen) return;
     this.stdinOpen = false;
-    const ended = this.process.stdin.end();
-    if (ended instanceof Promise) ended.catch(() => undefined);
+    try {
+      const ended = this.process.stdin.end();
+      if (ended instanceof Promise) ended.catch(() => undefined);
+    } catch {
+      // The pipe broke before it could be closed: it is closed all the same.
+    }
   }
 
   kill(signal: GroupSignal): void {

@@ -11,7 +11,6 @@ import { refuseVersion, type Target } from './target.ts';
 /** Passes everything to one server. */
 export class Single implements Target {
   readonly keepsSessions: boolean;
-  readonly #judgesVersions: boolean;
   readonly #member: Member;
   readonly #scanner: Scanner;
   readonly #giveBack: ((envelope: Int32Array) => void) | null;
@@ -22,7 +21,6 @@ export class Single implements Target {
     // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
     this.#giveBack = member.spec.target.kind === 'http' ? spare.giveBack : null;
     this.keepsSessions = member.spec.target.kind === 'stdio';
-    this.#judgesVersions = this.keepsSessions;
   }
 
   get sessions(): number {
@@ -31,7 +29,7 @@ export class Single implements Target {
 
   post(exchange: Exchange): void {
     // A server behind HTTP judges versions itself; one on stdio was told its version when its process started, and looks no more.
-    if (this.#judgesVersions && exchange.era === 'modern' && exchange.kind === KIND.request) {
+    if (this.keepsSessions && exchange.era === 'modern' && exchange.kind === KIND.request) {
       const version = exchange.headers.protocolVersion ?? '';
       if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
     }

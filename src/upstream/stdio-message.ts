@@ -32,8 +32,10 @@ export function editOf(envelope: Int32Array, at: number, insert: Uint8Array): Ed
   return { start: place(envelope, at), end: place(envelope, at + 1), insert };
 }
 
-/** The proxy's replacements and the transport's own, in order; a fault of ours when two of them overlap.  Where both replace the very same span the pipe's
- * own edit wins: an id must be the pipe's, whatever the proxy would have it be. */
+/**
+ * The proxy's replacements and the transport's own, in order; a fault of ours when two of them overlap. Where both replace the very same span
+ * the pipe's own edit wins: an id must be the pipe's, whatever the proxy would have it be.
+ */
 export function joinEdits(edits: readonly Edit[], own: readonly Edit[]): readonly Edit[] | GatewayError {
   const asked = edits.filter(
     (edit) => !own.some((mine) => mine.start === edit.start && mine.end === edit.end),

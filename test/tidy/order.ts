@@ -21,7 +21,8 @@ export const ROOM_ORDER: readonly (readonly string[])[] = [
   ['snapshot'],
   ['upstream', 'route'],
   ['mcp'],
-  ['scan', 'memory', 'observe'],
+  ['scan'],
+  ['memory', 'observe'],
   ['runtime'],
   ['base'],
 ];

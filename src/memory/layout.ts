@@ -1,0 +1,231 @@
+// Where everything lies in the memory that threads share: every offset of every region, as commented sums.
+// Called by the other files of memory/ and by gateway.ts (makes the memory). Promises: no other file knows an offset; what
+// different threads write never shares a 64-byte line; the same shape gives the same plan on every thread.
+import { assert } from '../base/assert.ts';
+
+/** Bytes of a cache line: the unit in which cores fight over memory (x86-64 and most ARM64). */
+export const LINE_BYTES = 64;
+/** Bytes of one Int32 word. */
+export const WORD_BYTES = 4;
+
+/** How many of everything there are; plain data, handed to every thread with the memory. */
+export interface MemoryShape {
+  /** Data workers, 1 … WORKERS_MAX. */
+  readonly workers: number;
+  /** Servers of the snapshot. */
+  readonly upstreams: number;
+  /** Endpoints of the snapshot. */
+  readonly endpoints: number;
+  /** Data bytes of one ring: a power of two, 4 KiB at least. */
+  readonly ringBytes: number;
+  /** Records of one worker's journal: a power of two. */
+  readonly journalRecords: number;
+}
+
+/** Data workers of one gateway at most: the rings grow with the square. */
+export const WORKERS_MAX = 64;
+
+// ── header: two lines, written once and rarely ──────────────────────────────────────────────────────────────────────
+
+/** Words of the header. */
+export const HEADER = Object.freeze({
+  /** 'SLU1' in ASCII: this is our memory, laid out by this version. */
+  magic: 0,
+  /** Milliseconds since the epoch, divided by 1000, when it was made: times in cells count from here. */
+  madeAtS: 1,
+  /** Line 1, hot: next ticket of the fair queues, wraps. */
+  nextTicket: 16,
+  /** 2 lines × 16 words. */
+  words: 32,
+});
+
+/** HEADER.magic's value. */
+export const MAGIC = 0x534c_5531;
+
+// ── worker cells: two lines a worker ────────────────────────────────────────────────────────────────────────────────
+
+/** Words of one worker's cell. */
+export const WORKER = Object.freeze({
+  /** Line 0, written by the main thread: how often it was started (1 = never restarted), and its WORKER_STATE. */
+  generation: 0,
+  state: 1,
+  /** Line 1, written by the worker and by those who wake it: 1 while it sleeps, so that a push into one of its rings must ring the bell. */
+  asleep: 16,
+  words: 32,
+});
+
+/** States of a worker. */
+export const WORKER_STATE = Object.freeze({ down: 0, starting: 1, serving: 2 });
+
+// ── rings: one per ordered pair of workers ──────────────────────────────────────────────────────────────────────────
+
+/** Words of a ring's head part; its data follows. */
+export const RING = Object.freeze({
+  /** Line 0, consumer's: bytes taken so far, wraps. */
+  head: 0,
+  /** Line 1, producer's: bytes put so far, wraps. */
+  tail: 16,
+  /** Line 2, both: 1 when the producer found it full and wants to hear when there is room. */
+  starved: 32,
+  /** 3 lines × 16 words. */
+  words: 48,
+});
+
+// ── pool cells: one line per upstream and worker ────────────────────────────────────────────────────────────────────
+
+/** Words of a pool cell; written by its worker alone (cleared by the main thread when that worker has died). */
+export const POOL = Object.freeze({
+  /** Connections or children held: permits of the gateway-wide bound. */
+  held: 0,
+  busy: 1,
+  idle: 2,
+  /** Exchanges that wait. */
+  waiting: 3,
+  connects: 4,
+  reuses: 5,
+  failures: 6,
+  /** Ticket of the exchange that has waited longest, 0 when none waits. */
+  oldest: 7,
+  sessions: 8,
+  words: 16,
+});
+
+// ── breaker cells: one line per upstream ────────────────────────────────────────────────────────────────────────────
+
+/** Words of a breaker cell; changed by compare-and-swap. */
+export const BREAKER = Object.freeze({
+  /** State (2 bits) and a version that grows with every change of state, so that a stale outcome changes nothing. */
+  state: 0,
+  /** Outcomes in the present window. */
+  successes: 1,
+  failures: 2,
+  /** Start of the present window, and when it opened: ms since the memory was made, wraps after 24 days of an untouched cell. */
+  windowAtMs: 3,
+  openedAtMs: 4,
+  /** Trials under way while half open. */
+  trials: 5,
+  words: 16,
+});
+
+// ── counters: a stripe a worker, two lines an endpoint ──────────────────────────────────────────────────────────────
+
+/** Float64 places of one endpoint's counters in one worker's stripe; a whole number in a double is exact to 2^53. */
+export const COUNTER = Object.freeze({
+  exchanges: 0,
+  ok: 1,
+  refused: 2,
+  failed: 3,
+  abandoned: 4,
+  requestBytes: 5,
+  replyBytes: 6,
+  /** Handed to another worker, and taken from one. */
+  handedOver: 7,
+  takenOver: 8,
+  places: 16,
+});
+
+// ── histograms: one per endpoint and worker ─────────────────────────────────────────────────────────────────────────
+
+/** Shape of a histogram: log-linear like HDR histograms, values in µs. */
+export const HISTOGRAM = Object.freeze({
+  /** 2^5 = 32 buckets an octave: a bucket is at most 1/32 of its value wide, so its middle is off by 1.6 % at most. */
+  subBits: 5,
+  /** Values up to 2^37 µs, which is 38 hours; larger ones count as that. */
+  maxBits: 37,
+  /** 32 buckets of width 1, then 32 for each octave from 2^5 on: (37 − 5 + 1) × 32. */
+  buckets: 1056,
+  /** Head, one line: Float64 sum of values, and the largest (as Float64). */
+  headBytes: 64,
+});
+
+// ── journal: one per worker ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** Shape of a journal. */
+export const JOURNAL = Object.freeze({
+  /** One line: records ever written, wraps. */
+  headBytes: 64,
+  /** Bytes of one record: a line of numbers, the rest text. */
+  recordBytes: 512,
+});
+
+// ── the plan ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Byte offsets of every region of one memory. */
+export interface MemoryPlan extends MemoryShape {
+  readonly workerAt: number;
+  readonly ringAt: number;
+  readonly poolAt: number;
+  readonly breakerAt: number;
+  readonly counterAt: number;
+  readonly histogramAt: number;
+  readonly journalAt: number;
+  /** Bytes of the whole memory. */
+  readonly bytes: number;
+}
+
+/** Bytes of one ring with its head part. */
+export function ringSpan(shape: MemoryShape): number {
+  return RING.words * WORD_BYTES + shape.ringBytes;
+}
+
+/** Bytes of one histogram with its head: 64 + 1056 × 4 = 4 288, a multiple of a line. */
+export const HISTOGRAM_SPAN = HISTOGRAM.headBytes + HISTOGRAM.buckets * WORD_BYTES;
+
+function isPowerOfTwo(value: number): boolean {
+  return value > 0 && (value & (value - 1)) === 0;
+}
+
+/** Lays the regions out one after the other; each starts on a line because each part before it is a whole number of lines. */
+export function planMemory(shape: MemoryShape): MemoryPlan {
+  const { workers, upstreams, endpoints, ringBytes, journalRecords } = shape;
+  assert(workers >= 1 && workers <= WORKERS_MAX, `1 to ${WORKERS_MAX} workers share a memory`);
+  assert(isPowerOfTwo(ringBytes) && ringBytes >= 4096, 'a ring has a power of two of bytes, 4096 at least');
+  assert(isPowerOfTwo(journalRecords), 'a journal has a power of two of records');
+  const workerAt = HEADER.words * WORD_BYTES;
+  const ringAt = workerAt + workers * WORKER.words * WORD_BYTES;
+  const poolAt = ringAt + workers * (workers - 1) * ringSpan(shape);
+  const breakerAt = poolAt + upstreams * workers * POOL.words * WORD_BYTES;
+  const counterAt = breakerAt + upstreams * BREAKER.words * WORD_BYTES;
+  const histogramAt = counterAt + workers * endpoints * COUNTER.places * 8;
+  const journalAt = histogramAt + workers * endpoints * HISTOGRAM_SPAN;
+  const bytes = journalAt + workers * (JOURNAL.headBytes + journalRecords * JOURNAL.recordBytes);
+  assert(journalAt % LINE_BYTES === 0, 'every region starts on a line of its own');
+  return { ...shape, workerAt, ringAt, poolAt, breakerAt, counterAt, histogramAt, journalAt, bytes };
+}
+
+/** Byte offset of a worker's cell. */
+export function workerCellAt(plan: MemoryPlan, worker: number): number {
+  return plan.workerAt + worker * WORKER.words * WORD_BYTES;
+}
+
+/** Byte offset of the ring that `from` fills and `to` empties. Nobody has one to itself. */
+export function ringPlace(plan: MemoryPlan, from: number, to: number): number {
+  assert(from !== to, 'a worker needs no ring to itself');
+  const index = from * (plan.workers - 1) + (to > from ? to - 1 : to);
+  return plan.ringAt + index * ringSpan(plan);
+}
+
+/** Byte offset of the pool cell of an upstream in a worker. The workers of one upstream lie side by side: one look sums them. */
+export function poolCellAt(plan: MemoryPlan, upstream: number, worker: number): number {
+  return plan.poolAt + (upstream * plan.workers + worker) * POOL.words * WORD_BYTES;
+}
+
+/** Byte offset of the breaker cell of an upstream. */
+export function breakerCellAt(plan: MemoryPlan, upstream: number): number {
+  return plan.breakerAt + upstream * BREAKER.words * WORD_BYTES;
+}
+
+/** Byte offset of an endpoint's counters in a worker's stripe. A stripe is contiguous: no line of it is another worker's. */
+export function counterCellAt(plan: MemoryPlan, worker: number, endpoint: number): number {
+  return plan.counterAt + (worker * plan.endpoints + endpoint) * COUNTER.places * 8;
+}
+
+/** Byte offset of an endpoint's histogram in a worker's stripe. */
+export function histogramPlace(plan: MemoryPlan, worker: number, endpoint: number): number {
+  return plan.histogramAt + (worker * plan.endpoints + endpoint) * HISTOGRAM_SPAN;
+}
+
+/** Byte offset of a worker's journal. */
+export function journalPlace(plan: MemoryPlan, worker: number): number {
+  return plan.journalAt + worker * (JOURNAL.headBytes + plan.journalRecords * JOURNAL.recordBytes);
+}

@@ -71,40 +71,59 @@ export const RING = Object.freeze({
   words: 48,
 });
 
-// ── pool cells: one line per upstream and worker ────────────────────────────────────────────────────────────────────
+// ── pool cells: per upstream one line of flags, then one line a worker ──────────────────────────────────────────────
 
-/** Words of a pool cell; written by its worker alone (cleared by the main thread when that worker has died). */
+/** Words of the line before an upstream's pool cells; each worker changes its own bit alone, so that a dead one's can be cleared. */
+export const POOL_HEAD = Object.freeze({
+  /** A bit for each worker 0 … 31 in which exchanges wait for a permit, and for each worker 32 … 63. */
+  waiting: 0,
+  waitingHigh: 1,
+  words: 16,
+});
+
+/** Words of a pool cell; written by its worker alone (cleared by the main thread when that worker has died). 8 words and 4 doubles: a line. */
 export const POOL = Object.freeze({
-  /** Connections or children held: permits of the gateway-wide bound. */
+  /** Connections that count against the gateway-wide bound: the permits of this worker. */
   held: 0,
-  busy: 1,
-  idle: 2,
+  /** Connections or children alive, and how many of them carry an exchange or none. */
+  total: 1,
+  busy: 2,
+  idle: 3,
   /** Exchanges that wait. */
-  waiting: 3,
+  waiting: 4,
+  /** Ticket of the exchange that has waited longest for a permit, 0 when none does. */
+  oldest: 5,
+  sessions: 6,
+  words: 16,
+});
+
+/** Float64 places of a pool cell, counted from its start: the second half of its line. Only ever grow, restarts of the worker included. */
+export const POOL_COUNT = Object.freeze({
   connects: 4,
   reuses: 5,
   failures: 6,
-  /** Ticket of the exchange that has waited longest, 0 when none waits. */
-  oldest: 7,
-  sessions: 8,
-  words: 16,
+  /** Exchanges that the breaker saw succeed: kept here, one writer a line, because every call counts one. */
+  successes: 7,
 });
 
 // ── breaker cells: one line per upstream ────────────────────────────────────────────────────────────────────────────
 
 /** Words of a breaker cell; changed by compare-and-swap. */
 export const BREAKER = Object.freeze({
-  /** State (2 bits) and a version that grows with every change of state, so that a stale outcome changes nothing. */
+  /** State (2 bits), trials let through (6 bits), time of the change (24 bits of ms since the memory was made, wraps after 4.6 hours). */
   state: 0,
-  /** Outcomes in the present window. */
-  successes: 1,
-  failures: 2,
-  /** Start of the present window, and when it opened: ms since the memory was made, wraps after 24 days of an untouched cell. */
-  windowAtMs: 3,
-  openedAtMs: 4,
-  /** Trials under way while half open. */
-  trials: 5,
+  /** Failures of the present window (8 bits) and the time of its first one (24 bits, as above); 0 = none yet. */
+  window: 1,
   words: 16,
+});
+
+/** Float64 places of a breaker cell, counted from its start. */
+export const BREAKER_COUNT = Object.freeze({
+  /** Successes of all workers from which those of the present window are counted. */
+  base: 1,
+  /** Successes of all workers when the present window began, and when that was (ms since the memory was made). */
+  mark: 2,
+  markedAtMs: 3,
 });
 
 // ── counters: a stripe a worker, two lines an endpoint ──────────────────────────────────────────────────────────────
@@ -130,23 +149,51 @@ export const COUNTER = Object.freeze({
 export const HISTOGRAM = Object.freeze({
   /** 2^5 = 32 buckets an octave: a bucket is at most 1/32 of its value wide, so its middle is off by 1.6 % at most. */
   subBits: 5,
-  /** Values up to 2^37 µs, which is 38 hours; larger ones count as that. */
-  maxBits: 37,
-  /** 32 buckets of width 1, then 32 for each octave from 2^5 on: (37 − 5 + 1) × 32. */
+  /** Values from 2^-1 µs on; smaller ones count as that. */
+  minExponent: -1,
+  /** Octaves from there: up to 2^32 µs, which is 71 minutes; larger ones count as that. */
+  octaves: 33,
+  /** 33 × 32. */
   buckets: 1056,
-  /** Head, one line: Float64 sum of values, and the largest (as Float64). */
+  /** Head, one line of doubles. */
   headBytes: 64,
 });
+
+/** Float64 places of a histogram's head. */
+export const HISTOGRAM_HEAD = Object.freeze({ count: 0, sum: 1, max: 2, min: 3 });
 
 // ── journal: one per worker ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** Shape of a journal. */
 export const JOURNAL = Object.freeze({
-  /** One line: records ever written, wraps. */
+  /** One line: word 0 counts the records ever written, wraps. */
   headBytes: 64,
   /** Bytes of one record: a line of numbers, the rest text. */
   recordBytes: 512,
+  /** Bytes of the line of numbers: 512 − 64 = 448 are left for texts. */
+  numbersBytes: 64,
+  /** Bytes kept of the method, of the name and of the id: 64 + 96 + 48 = 208; 448 − 208 = 240 at least are left for the request. */
+  methodBytesMax: 64,
+  nameBytesMax: 96,
+  idBytesMax: 48,
 });
+
+/** Words of a record's line of numbers; the two doubles stand at the places of JOURNAL_DOUBLE. */
+export const JOURNAL_WORD = Object.freeze({
+  /** Odd while the record is being written; each write adds two. */
+  sequence: 0,
+  status: 1,
+  outcome: 2,
+  endpoint: 3,
+  /** Lengths in bytes of the texts, which follow each other in this order. */
+  methodBytes: 8,
+  nameBytes: 9,
+  idBytes: 10,
+  bodyBytes: 11,
+});
+
+/** Float64 places of a record: bytes 16 to 31, between the words above. */
+export const JOURNAL_DOUBLE = Object.freeze({ wallMs: 2, durationUs: 3 });
 
 // ── the plan ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,12 +211,12 @@ export interface MemoryPlan extends MemoryShape {
 }
 
 /** Bytes of one ring with its head part. */
-export function ringSpan(shape: MemoryShape): number {
+function ringSpan(shape: MemoryShape): number {
   return RING.words * WORD_BYTES + shape.ringBytes;
 }
 
-/** Bytes of one histogram with its head: 64 + 1056 × 4 = 4 288, a multiple of a line. */
-export const HISTOGRAM_SPAN = HISTOGRAM.headBytes + HISTOGRAM.buckets * WORD_BYTES;
+/** Bytes of one histogram with its head: 64 + 1056 × 8 = 8 512, 133 lines. Doubles, because 32 bits wrap within days at a few thousand a second. */
+export const HISTOGRAM_SPAN = HISTOGRAM.headBytes + HISTOGRAM.buckets * 8;
 
 function isPowerOfTwo(value: number): boolean {
   return value > 0 && (value & (value - 1)) === 0;
@@ -184,7 +231,7 @@ export function planMemory(shape: MemoryShape): MemoryPlan {
   const workerAt = HEADER.words * WORD_BYTES;
   const ringAt = workerAt + workers * WORKER.words * WORD_BYTES;
   const poolAt = ringAt + workers * (workers - 1) * ringSpan(shape);
-  const breakerAt = poolAt + upstreams * workers * POOL.words * WORD_BYTES;
+  const breakerAt = poolAt + upstreams * (POOL_HEAD.words + workers * POOL.words) * WORD_BYTES;
   const counterAt = breakerAt + upstreams * BREAKER.words * WORD_BYTES;
   const histogramAt = counterAt + workers * endpoints * COUNTER.places * 8;
   const journalAt = histogramAt + workers * endpoints * HISTOGRAM_SPAN;
@@ -205,9 +252,14 @@ export function ringPlace(plan: MemoryPlan, from: number, to: number): number {
   return plan.ringAt + index * ringSpan(plan);
 }
 
+/** Byte offset of the flags before an upstream's pool cells. */
+export function poolHeadAt(plan: MemoryPlan, upstream: number): number {
+  return plan.poolAt + upstream * (POOL_HEAD.words + plan.workers * POOL.words) * WORD_BYTES;
+}
+
 /** Byte offset of the pool cell of an upstream in a worker. The workers of one upstream lie side by side: one look sums them. */
 export function poolCellAt(plan: MemoryPlan, upstream: number, worker: number): number {
-  return plan.poolAt + (upstream * plan.workers + worker) * POOL.words * WORD_BYTES;
+  return poolHeadAt(plan, upstream) + (POOL_HEAD.words + worker * POOL.words) * WORD_BYTES;
 }
 
 /** Byte offset of the breaker cell of an upstream. */

@@ -1,0 +1,231 @@
+// The breaker of one upstream, shared by all workers: closed (all pass), open (none passes), half open (a few trials pass).
+// Called by upstream/breaker.ts. Promises: each change of state happens once, by compare-and-swap; an outcome of an earlier state changes
+// nothing; half open, never more trials are under way than allowed, nor does a lost one block the rest for good; no clock while closed.
+//
+// One word holds state, trials and the time of the last change, so that every step is one swap. That time also tells one half-open time, and the
+// closed one that follows it, from all others: it always grows, by a millisecond at least, as long as no thread's time is more than SKEW_MS behind
+// (its clock, or a halt between reading it and getting here). Beyond that a half-open time may be taken for an earlier one: a trial too many.
+//
+//            failures of a window reach count and share              openMs over, a permit is asked
+//   closed ────────────────────────────────────────────▶ open ──────────────────────────────▶ half open
+//      ▲                                                  ▲                                     │    │
+//      │                                                  └──────────── a trial fails ──────────┘    │
+//      └──────────────────────────────────── a trial succeeds ──────────────────────────────────────┘
+import { assert } from '../base/assert.ts';
+import { BREAKER, BREAKER_COUNT, breakerCellAt, POOL, POOL_COUNT, poolCellAt, WORD_BYTES } from './layout.ts';
+import type { PlaneMemory } from './memory.ts';
+
+/** When a breaker opens and how it tries again. */
+export interface BreakerSettings {
+  /** Failures within one window that open it, 1 … BREAKER_FAILURES_MAX; counted from the first failure on. */
+  readonly failures: number;
+  /** Share of all outcomes of the window that must have failed, 0 … 100. */
+  readonly sharePercent: number;
+  readonly windowMs: number;
+  /** Time from opening to the first trial. */
+  readonly openMs: number;
+  /** Trials under way at once while half open, 1 … BREAKER_TRIALS_MAX. */
+  readonly trials: number;
+  /** Trials that have told no outcome for so long are given up, and others let through. */
+  readonly trialMs: number;
+}
+
+/** What the failures of a window are counted up to: 8 bits. */
+export const BREAKER_FAILURES_MAX = 255;
+/** What trials are counted up to: 6 bits. */
+export const BREAKER_TRIALS_MAX = 63;
+/** Longest time that a setting may have: times are 24 bits of ms, and half of that tells before from after. */
+export const BREAKER_MS_MAX = 3_600_000;
+
+/** What permit() returns when nobody may pass. No token is -1: its state bits would be 3, which is none. */
+export const REFUSED = -1;
+
+const CLOSED = 0;
+const OPEN = 1;
+const HALF_OPEN = 2;
+const STATE_MASK = 3;
+const TRIAL = 1 << 2;
+const TRIALS_SHIFT = 2;
+const TRIALS_MASK = 63;
+/** A token is the word without its trials. */
+const TOKEN_MASK = ~(TRIALS_MASK << TRIALS_SHIFT);
+const TIME_SHIFT = 8;
+const TIME_MASK = 0xff_ffff;
+const FAILURES_MASK = 0xff;
+/** Clocks of two threads differ a little: a change that seems to lie this little in the future has just happened. */
+const SKEW_MS = 1_000;
+
+/** States by their names. */
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+function stampOf(nowMs: number): number {
+  return (Math.floor(nowMs) & TIME_MASK) << TIME_SHIFT;
+}
+
+/** Milliseconds since the time in a word; 0 for what seems to come from another thread's near future. */
+function elapsedMs(word: number, nowMs: number): number {
+  const elapsed = (Math.floor(nowMs) - (word >>> TIME_SHIFT)) & TIME_MASK;
+  return elapsed > TIME_MASK - SKEW_MS ? 0 : elapsed;
+}
+
+/** The time of a change that follows the one in a word. */
+function stampAfter(word: number, nowMs: number): number {
+  const isLater = elapsedMs(word, nowMs) > 0;
+  return isLater ? stampOf(nowMs) : stampOf((word >>> TIME_SHIFT) + 1);
+}
+
+function trialsIn(word: number): number {
+  return (word >>> TRIALS_SHIFT) & TRIALS_MASK;
+}
+
+/** One worker's hold on the breaker cell of one upstream. All times are ms since the memory was made. */
+export class BreakerCell {
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly stateAt: number;
+  private readonly windowAt: number;
+  private readonly countAt: number;
+  private readonly ownSuccessesAt: number;
+  private readonly firstSuccessesAt: number;
+  private readonly workers: number;
+  private readonly settings: BreakerSettings;
+
+  constructor(memory: PlaneMemory, upstream: number, worker: number, settings: BreakerSettings) {
+    const { plan } = memory;
+    const { failures, trials, windowMs, openMs, trialMs } = settings;
+    assert(failures >= 1 && failures <= BREAKER_FAILURES_MAX, 'failures of a breaker fit in 8 bits');
+    assert(trials >= 1 && trials <= BREAKER_TRIALS_MAX, 'trials of a breaker fit in 6 bits');
+    for (const ms of [windowMs, openMs, trialMs])
+      assert(ms >= 1 && ms <= BREAKER_MS_MAX, 'times of a breaker are 1 ms to an hour');
+    const cellAt = breakerCellAt(plan, upstream);
+    this.words = memory.words;
+    this.doubles = memory.doubles;
+    this.stateAt = cellAt / WORD_BYTES + BREAKER.state;
+    this.windowAt = cellAt / WORD_BYTES + BREAKER.window;
+    this.countAt = cellAt / 8;
+    this.firstSuccessesAt = poolCellAt(plan, upstream, 0) / 8 + POOL_COUNT.successes;
+    this.ownSuccessesAt = poolCellAt(plan, upstream, worker) / 8 + POOL_COUNT.successes;
+    this.workers = plan.workers;
+    this.settings = settings;
+  }
+
+  get state(): BreakerState {
+    const state = Atomics.load(this.words, this.stateAt) & STATE_MASK;
+    return state === CLOSED ? 'closed' : state === OPEN ? 'open' : 'half-open';
+  }
+
+  /** A token while closed, else REFUSED: then ask permit(), which needs the time. */
+  passing(): number {
+    const word = Atomics.load(this.words, this.stateAt);
+    return (word & STATE_MASK) === CLOSED ? word : REFUSED;
+  }
+
+  /** A token for exactly one of succeeded(), failed() and undecided(), or REFUSED. */
+  permit(nowMs: number): number {
+    const { openMs, trials, trialMs } = this.settings;
+    for (;;) {
+      const word = Atomics.load(this.words, this.stateAt);
+      const state = word & STATE_MASK;
+      if (state === CLOSED) return word;
+      let next = HALF_OPEN | TRIAL | stampAfter(word, nowMs);
+      if (state === OPEN) {
+        if (elapsedMs(word, nowMs) < openMs) return REFUSED;
+      } else if (trialsIn(word) < trials) next = word + TRIAL;
+      else if (elapsedMs(word, nowMs) < trialMs) return REFUSED;
+      if (this.swap(word, next)) return next & TOKEN_MASK;
+    }
+  }
+
+  /** True when the token let a trial through: its outcome decides, and is best told early. */
+  isTrial(token: number): boolean {
+    return (token & STATE_MASK) === HALF_OPEN;
+  }
+
+  /** The exchange of this token went well. */
+  succeeded(token: number): void {
+    if ((token & STATE_MASK) === CLOSED) {
+      // Counted in this worker's own line: a count that all workers share would cost each call a fight for it.
+      if (this.words[this.stateAt] !== token) return;
+      this.doubles[this.ownSuccessesAt] = (this.doubles[this.ownSuccessesAt] ?? 0) + 1;
+      return;
+    }
+    if (!this.isCurrent(token)) return;
+    Atomics.store(this.words, this.windowAt, 0);
+    // The closed time bears the time of the half-open one that it follows, of which there is only one.
+    this.leave(token, (token & ~STATE_MASK) | CLOSED);
+  }
+
+  /** The exchange of this token failed, and not by its caller's fault. */
+  failed(token: number, nowMs: number): void {
+    if (!this.isCurrent(token)) return;
+    const open = OPEN | stampAfter(token, nowMs);
+    if ((token & STATE_MASK) === HALF_OPEN) this.leave(token, open);
+    else if (this.countFailure(nowMs)) this.swap(token, open);
+  }
+
+  /** The exchange of this token ended without saying anything about the upstream (its client left): a trial may be made again. */
+  undecided(token: number): void {
+    if ((token & STATE_MASK) !== HALF_OPEN) return;
+    for (;;) {
+      const word = Atomics.load(this.words, this.stateAt);
+      if ((word & TOKEN_MASK) !== token || trialsIn(word) === 0) return;
+      if (this.swap(word, word - TRIAL)) return;
+    }
+  }
+
+  private isCurrent(token: number): boolean {
+    return (Atomics.load(this.words, this.stateAt) & TOKEN_MASK) === token;
+  }
+
+  private swap(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, this.stateAt, from, to) === from;
+  }
+
+  /** Leaves the half-open time of this token, unless somebody did before. */
+  private leave(token: number, to: number): void {
+    for (;;) {
+      const word = Atomics.load(this.words, this.stateAt);
+      if ((word & TOKEN_MASK) !== token || this.swap(word, to)) return;
+    }
+  }
+
+  /** Counts one failure; true when there are enough. A window begins with its first failure, so that successes need no clock. */
+  private countFailure(nowMs: number): boolean {
+    const { failures, sharePercent, windowMs } = this.settings;
+    for (;;) {
+      const word = Atomics.load(this.words, this.windowAt);
+      const goesOn = word !== 0 && elapsedMs(word, nowMs) < windowMs;
+      const count = goesOn ? Math.min((word & FAILURES_MASK) + 1, BREAKER_FAILURES_MAX) : 1;
+      const stamp = goesOn ? word & ~FAILURES_MASK : stampOf(nowMs);
+      if (Atomics.compareExchange(this.words, this.windowAt, word, stamp | count) !== word) continue;
+      if (!goesOn) this.beginWindow(nowMs);
+      if (count < failures) return false;
+      return (
+        count * 100 >=
+        sharePercent * (count + this.successes() - (this.doubles[this.countAt + BREAKER_COUNT.base] ?? 0))
+      );
+    }
+  }
+
+  /**
+   * Successes of the window's length before it count as well, at their average rate since the window before: one fault that ends many calls at once
+   * (a process or a connection that dies) would otherwise look like an outage in which nothing succeeds.
+   */
+  private beginWindow(nowMs: number): void {
+    const { doubles, countAt } = this;
+    const { windowMs } = this.settings;
+    const sum = this.successes();
+    const since = sum - (doubles[countAt + BREAKER_COUNT.mark] ?? 0);
+    const sinceMs = nowMs - (doubles[countAt + BREAKER_COUNT.markedAtMs] ?? 0);
+    doubles[countAt + BREAKER_COUNT.base] = sum - (since * windowMs) / Math.max(windowMs, sinceMs);
+    doubles[countAt + BREAKER_COUNT.mark] = sum;
+    doubles[countAt + BREAKER_COUNT.markedAtMs] = nowMs;
+  }
+
+  private successes(): number {
+    let sum = 0;
+    for (let worker = 0; worker < this.workers; worker++)
+      sum += this.doubles[this.firstSuccessesAt + worker * (POOL.words / 2)] ?? 0;
+    return sum;
+  }
+}

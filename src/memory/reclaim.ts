@@ -1,0 +1,53 @@
+// What a worker held in the shared memory when it died, given back.
+// Called by gateway/. Promises: exactly what that worker held, whatever it was doing; its counts stay, so that sums never shrink.
+import {
+  POOL,
+  POOL_HEAD,
+  poolCellAt,
+  poolHeadAt,
+  WORD_BYTES,
+  WORKER,
+  WORKER_STATE,
+  workerCellAt,
+} from './layout.ts';
+import type { PlaneMemory } from './memory.ts';
+
+/** Words of a pool cell that a dead worker holds no longer; its counts stay, so that sums never shrink. */
+const HOLDINGS = [
+  POOL.held,
+  POOL.total,
+  POOL.busy,
+  POOL.idle,
+  POOL.waiting,
+  POOL.oldest,
+  POOL.sessions,
+] as const;
+
+/** What a worker held when it died. */
+export interface Reclaimed {
+  readonly permits: number;
+  readonly waiting: number;
+  readonly sessions: number;
+}
+
+/**
+ * Gives back all that a dead worker held: permits, places in queues, its state. The main thread calls it once the thread has ended for
+ * sure and before it is started again. Who waits elsewhere finds the permits within a tick of its pool.
+ */
+export function clearWorker(memory: PlaneMemory, worker: number): Reclaimed {
+  const { plan, words } = memory;
+  const reclaimed = { permits: 0, waiting: 0, sessions: 0 };
+  for (let upstream = 0; upstream < plan.upstreams; upstream++) {
+    const at = poolCellAt(plan, upstream, worker) / WORD_BYTES;
+    reclaimed.permits += Atomics.load(words, at + POOL.held);
+    reclaimed.waiting += Atomics.load(words, at + POOL.waiting);
+    reclaimed.sessions += Atomics.load(words, at + POOL.sessions);
+    for (const word of HOLDINGS) Atomics.store(words, at + word, 0);
+    const flags = worker < 32 ? POOL_HEAD.waiting : POOL_HEAD.waitingHigh;
+    Atomics.and(words, poolHeadAt(plan, upstream) / WORD_BYTES + flags, ~(1 << (worker & 31)));
+  }
+  const cellAt = workerCellAt(plan, worker) / WORD_BYTES;
+  Atomics.store(words, cellAt + WORKER.state, WORKER_STATE.down);
+  Atomics.store(words, cellAt + WORKER.asleep, 0);
+  return reclaimed;
+}

@@ -12,6 +12,8 @@
     'simdjson%': '<!(node -p "require(\'node:path\').dirname(require.resolve(\'@nozbe/simdjson/package.json\')) + \'/src\'")',
     'algorithms': [
       'native/http/head.cc',
+      'native/route/message.cc',
+      'native/route/table.cc',
       'native/scan/avx2.cc',
       'native/scan/escapes.cc',
       'native/scan/kernel.cc',
@@ -56,7 +58,7 @@
       'target_name': 'sluice',
       'type': 'loadable_module',
       'dependencies': ['simdjson'],
-      'sources': ['native/addon.cc', 'native/bind/arguments.cc', 'native/bind/state.cc', '<@(algorithms)'],
+      'sources': ['native/addon.cc', 'native/bind/arguments.cc', 'native/bind/router.cc', 'native/bind/state.cc', '<@(algorithms)'],
       'cflags_cc': ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-isystem', '<(simdjson)'],
       'defines': ['NAPI_VERSION=8'],
       'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-isystem', '<(simdjson)'] },
@@ -69,7 +71,8 @@
         'type': 'executable',
         'dependencies': ['simdjson'],
         'sources': ['<@(algorithms)', '<!@(ls native/test/*_test.cc)', 'native/test/check.cc'],
-        'cflags_cc': ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-isystem', '<(simdjson)'],
+        'cflags_cc': ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-pthread', '-isystem', '<(simdjson)'],
+        'ldflags': ['-pthread'],
       }],
     }],
     ['fuzz==1', {

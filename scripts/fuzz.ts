@@ -28,6 +28,11 @@ const WORDS = [
   'data: ',
   'event: ',
   'retry: ',
+  '"tools/call"',
+  '"name"',
+  'a__b__',
+  'x___',
+  'a+b+',
   '\\xed\\xa0\\x80',
   '\\xf4\\x90\\x80\\x80',
 ];
@@ -66,6 +71,7 @@ const texts = [
   ...VERDICTS.map(([, text]) => text),
   'HTTP/1.1 200 OK\r\nA: b\r\n\r\n',
   'id: 1\r\ndata: x\n\n: c\r\r',
+  '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a__b__c"}}',
 ];
 for (const [index, text] of texts.entries()) {
   if (text.length <= 4096)

@@ -4,11 +4,10 @@
 
 namespace sluice::bind {
 
-bool read_call(napi_env env, napi_callback_info info, size_t out_min, Call& call) {
+bool read_whole(napi_env env, napi_callback_info info, size_t out_min, Call& call, void*& data) {
   size_t count = 2;
   napi_value values[2];
-  void* state = nullptr;
-  if (napi_get_cb_info(env, info, &count, values, nullptr, &state) != napi_ok || count < 2) return false;
+  if (napi_get_cb_info(env, info, &count, values, nullptr, &data) != napi_ok || count < 2) return false;
   napi_typedarray_type type;
   size_t bytes_size = 0;
   void* bytes = nullptr;
@@ -18,25 +17,36 @@ bool read_call(napi_env env, napi_callback_info info, size_t out_min, Call& call
   void* out = nullptr;
   status = napi_get_typedarray_info(env, values[1], &type, &out_size, &out, nullptr, nullptr);
   if (status != napi_ok || type != napi_int32_array || out_size < out_min) return false;
-  auto* const numbers = static_cast<int32_t*>(out);
-  const int32_t start = numbers[0];
-  const int32_t end = numbers[1];
-  if (start < 0 || start > end || static_cast<size_t>(end) > bytes_size) return false;
+  call.bytes = {static_cast<const uint8_t*>(bytes), bytes_size, 0};
+  call.out = {static_cast<int32_t*>(out), out_size};
+  return true;
+}
+
+bool read_call(napi_env env, napi_callback_info info, size_t out_min, Call& call) {
+  void* state = nullptr;
+  if (!read_whole(env, info, out_min, call, state)) return false;
+  const int32_t start = call.out.data[0];
+  const int32_t end = call.out.data[1];
+  if (start < 0 || start > end || static_cast<size_t>(end) > call.bytes.size) return false;
   call.state = static_cast<State*>(state);
-  call.bytes = {static_cast<const uint8_t*>(bytes) + start, static_cast<size_t>(end - start), start};
-  call.out = {numbers, out_size};
+  call.bytes = {call.bytes.data + start, static_cast<size_t>(end - start), start};
+  return true;
+}
+
+bool read_one(napi_env env, napi_callback_info info, State*& state, napi_value& value) {
+  size_t count = 1;
+  void* data = nullptr;
+  if (napi_get_cb_info(env, info, &count, &value, nullptr, &data) != napi_ok || count < 1) return false;
+  state = static_cast<State*>(data);
   return true;
 }
 
 bool read_text(napi_env env, napi_callback_info info, State*& state, std::string& text) {
-  size_t count = 1;
-  napi_value value;
-  void* data = nullptr;
-  if (napi_get_cb_info(env, info, &count, &value, nullptr, &data) != napi_ok || count < 1) return false;
+  napi_value value = nullptr;
+  if (!read_one(env, info, state, value)) return false;
   char buffer[64];
   size_t size = 0;
   if (napi_get_value_string_utf8(env, value, buffer, sizeof(buffer), &size) != napi_ok) return false;
-  state = static_cast<State*>(data);
   text.assign(buffer, size);
   return true;
 }

@@ -24,6 +24,12 @@ struct Call {
 /// two numbers of `out`, which is cheaper than two more arguments.
 bool read_call(napi_env env, napi_callback_info info, size_t out_min, Call& call);
 
+/// Reads (bytes: Uint8Array, out: Int32Array) for all of the bytes. `data` is what the function was made with.
+bool read_whole(napi_env env, napi_callback_info info, size_t out_min, Call& call, void*& data);
+
+/// Reads one argument and the state.
+bool read_one(napi_env env, napi_callback_info info, State*& state, napi_value& value);
+
 /// Reads one string argument and the state.
 bool read_text(napi_env env, napi_callback_info info, State*& state, std::string& text);
 

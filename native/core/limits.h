@@ -9,6 +9,7 @@ namespace sluice::limits {
 
 constexpr size_t json_depth_max = 256;
 constexpr size_t json_known_key_bytes_max = 64;
+constexpr size_t server_name_bytes_max = 64;
 constexpr size_t reply_head_bytes_max = 32 * 1024;
 constexpr size_t reply_header_count_max = 100;
 

@@ -1,4 +1,4 @@
-// What goes where in the envelope array: KIND, FLAG and ENVELOPE of src/scan/contract.ts in C++ names.
+// What goes where in the envelope array: KIND, FLAG, ENVELOPE and ROUTE of src/scan/contract.ts in C++ names.
 // Used by the files of scan/. Promises: a test (test/native/mirror) keeps it equal to the contract.
 #pragma once
 
@@ -66,5 +66,15 @@ constexpr int32_t next_cursor = 62;
 constexpr int32_t result_meta = 64;
 constexpr int32_t error_code = 66;
 constexpr int32_t input_responses = 68;
-constexpr int32_t length = 70;
+constexpr int32_t route = 70;
+constexpr int32_t route_strip = 71;
+constexpr int32_t route_epoch = 72;
+constexpr int32_t route_place = 73;
+constexpr int32_t length = 74;
 }  // namespace sluice::envelope
+
+namespace sluice::route_answer {
+constexpr int32_t none = -1;
+constexpr int32_t unknown = -2;
+constexpr int32_t escaped = -3;
+}  // namespace sluice::route_answer

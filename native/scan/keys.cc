@@ -166,7 +166,7 @@ void clear_level(Level level, int32_t* slots) {
   switch (level) {
     case Level::params:
       clear(slots, envelope::name, envelope::result_type);
-      clear(slots, envelope::input_responses, envelope::length);
+      clear(slots, envelope::input_responses, envelope::route);
       break;
     case Level::meta:
       clear(slots, envelope::meta_progress_token, envelope::result_type);

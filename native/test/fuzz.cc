@@ -1,6 +1,6 @@
-// What libFuzzer calls: any bytes through scan on every kernel, through the head parser and through the event splitter.
+// What libFuzzer calls: any bytes through scan on every kernel, through the head parser, the event splitter and the route look-up.
 // Built as sluice_fuzz and run by `npm run fuzz`. Promises: stops at any difference between kernels, between the fast and the
-// plain way of reading, between a stream and its cuts, and (built with sanitizers) at any read outside of the bytes.
+// plain way of reading, between a stream and its cuts, between a route table and a map, and (built with sanitizers) at any read outside of the bytes.
 // With SLUICE_FUZZ_CANARY set the input "canary!" must fail: scripts/fuzz.ts lets the fuzzer look for it first, so that one that
 // finds nothing later has been seen to find.
 #include <cstdio>
@@ -10,9 +10,11 @@
 #include "../core/limits.h"
 #include "../http/head.h"
 #include "../http/places.h"
+#include "../route/message.h"
 #include "../sse/split.h"
 #include "check.h"
 #include "compare.h"
+#include "route_table.h"
 
 namespace {
 
@@ -74,6 +76,45 @@ void try_split(const Bytes& bytes) {
   demand(pieces == whole, "events depend on where the stream was cut");
 }
 
+const std::vector<sluice::test::Entry>& routes() {
+  using sluice::route_kind::name;
+  using sluice::route_kind::uri;
+  static const std::vector<sluice::test::Entry> entries = {
+      {0, name, true, "a__", 1}, {0, name, true, "a__b__", 2}, {0, name, true, "x___", 3}, {0, name, true, "__", 4},
+      {0, name, false, "plain", 5}, {0, name, false, "a__c", 6}, {0, uri, true, "a+", 7}, {0, uri, true, "a+b+", 8},
+  };
+  return entries;
+}
+
+void try_routes(const Bytes& bytes) {
+  static sluice::test::Publisher publisher(16, 128);
+  static const sluice::test::Model model(routes());
+  static sluice::route::Table table;
+  if (publisher.epoch() == 0) {
+    demand(table.open(publisher.words(), publisher.count()), "a table does not open");
+    publisher.publish(routes());
+  }
+  const std::string text(reinterpret_cast<const char*>(bytes.data), bytes.size);
+  for (const int32_t kind : {sluice::route_kind::name, sluice::route_kind::uri}) {
+    const sluice::route::Answer got = table.find({0, kind, bytes.data, bytes.size});
+    const sluice::route::Answer wanted = model.find(0, kind, text);
+    demand(got.upstream == wanted.upstream && (got.upstream < 0 || got.strip == wanted.strip), "a route differs from the map's");
+  }
+  namespace envelope = sluice::envelope;
+  static sluice::scan::Scanner scanner;
+  int32_t out[envelope::length];
+  Scan verdict;
+  if (!scanner.scan(bytes, out, verdict) || verdict != Scan::ok) return;
+  sluice::route::route_message(table, bytes, 0, out);
+  if (out[envelope::route] < 0) return;
+  const int32_t place = out[envelope::route_place];
+  const int32_t start = out[place] + 1;
+  const int32_t size = out[place + 1] - 1 - start;
+  const int32_t kind = place == envelope::name || place == envelope::ref_name ? sluice::route_kind::name : sluice::route_kind::uri;
+  const sluice::route::Answer wanted = model.find(0, kind, text.substr(static_cast<size_t>(start), static_cast<size_t>(size)));
+  demand(wanted.upstream == out[envelope::route] && wanted.strip == out[envelope::route_strip], "a message is routed elsewhere");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -84,5 +125,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_scan(exact.bytes());
   try_head(exact.bytes());
   try_split(exact.bytes());
+  try_routes(exact.bytes());
   return 0;
 }

@@ -10,6 +10,7 @@ interface Native {
   scan(bytes: Uint8Array, out: Int32Array): number | undefined;
   head(bytes: Uint8Array, out: Int32Array): number | undefined;
   sse(bytes: Uint8Array, out: Int32Array): number;
+  router(table: Int32Array): ((bytes: Uint8Array, out: Int32Array) => number | undefined) | number;
   kernels(): string[];
   kernel(): string;
   useKernel(name: string): number;
@@ -35,6 +36,7 @@ export type AddonLoad =
 /** Where the build puts the addon, from this file on. */
 const PLACE = '../../build/Release/sluice.node';
 const WRONG_CALL = 'the addon gets a range of the bytes and an array with room for the answer';
+const NO_TABLE = 'a route table was laid out by this version';
 
 function isNative(loaded: unknown): loaded is Native {
   return (
@@ -42,6 +44,7 @@ function isNative(loaded: unknown): loaded is Native {
     loaded !== null &&
     'scan' in loaded &&
     'useKernel' in loaded &&
+    'router' in loaded &&
     'build' in loaded
   );
 }
@@ -62,6 +65,14 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? '';
 }
 
+/** The SCAN code that the addon left in the envelope's kind. */
+function codeOf(envelope: Int32Array): number {
+  const kind = envelope[0] ?? 0;
+  if (kind >= 0) return 0;
+  envelope[0] = 0;
+  return -kind;
+}
+
 function dress(native: Native): AddonScanner {
   return {
     name: 'addon',
@@ -76,10 +87,7 @@ function dress(native: Native): AddonScanner {
       envelope[0] = start;
       envelope[1] = end;
       assert(native.scan(bytes, envelope) === undefined, WRONG_CALL);
-      const kind = envelope[0] ?? 0;
-      if (kind >= 0) return 0;
-      envelope[0] = 0;
-      return -kind;
+      return codeOf(envelope);
     },
     head(bytes, start, end, head) {
       head[0] = start;
@@ -95,6 +103,17 @@ function dress(native: Native): AddonScanner {
       const count = native.sse(bytes, events);
       assert(count >= 0, WRONG_CALL);
       return count;
+    },
+    withRoutes(table) {
+      const router = native.router(new Int32Array(table));
+      assert(typeof router === 'function', NO_TABLE);
+      return {
+        scan(bytes, envelope, endpoint) {
+          envelope[0] = endpoint;
+          assert(router(bytes, envelope) === undefined, WRONG_CALL);
+          return codeOf(envelope);
+        },
+      };
     },
   };
 }

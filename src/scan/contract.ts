@@ -102,8 +102,30 @@ export const ENVELOPE = Object.freeze({
   // error.*
   errorCode: 66,
   inputResponses: 68, // params.inputResponses
-  length: 70,
+  // Where a request goes: four numbers, not spans; all -1 unless RouteScan.scan() filled them.
+  /** The upstream, from 0, or a ROUTE. */
+  route: 70,
+  /** How many bytes at the front of the value (behind its quote) are not part of its own name. */
+  routeStrip: 71,
+  /** Publication of the route table that said so. */
+  routeEpoch: 72,
+  /** Place of the value that was looked up: name, uri, taskId, refName or refUri. */
+  routePlace: 73,
+  length: 74,
 });
+
+/** What ENVELOPE.route is when no upstream is found. */
+export const ROUTE = Object.freeze({
+  /** Nothing was looked up: this is no request, or its method is served by no one server. */
+  none: -1,
+  /** The value is in no entry of the table, is absent, or is no string. */
+  unknown: -2,
+  /** The value or the method is spelled with escapes: what it stands for must be looked up. */
+  escaped: -3,
+});
+
+/** What a routed value is; they bear different marks, and the same text may stand for something else. */
+export const ROUTE_KIND = Object.freeze({ name: 0, uri: 1 });
 
 /** Places in the reply-head array (HTTP/1.1 response head, RFC 9112). */
 export const HEAD = Object.freeze({
@@ -191,4 +213,15 @@ export interface Scanner {
    * held back, unless `last`. Returns the number of events; the caller keeps bytes after the last event's end and calls again when more came.
    */
   sse(bytes: Uint8Array, start: number, end: number, last: boolean, events: Int32Array): number;
+  /** Scans that look up as well, in a route table (route/table.ts). The table lives as long as what is returned. */
+  withRoutes(table: SharedArrayBuffer): RouteScan;
+}
+
+/** A scanner bound to one route table. */
+export interface RouteScan {
+  /**
+   * Scanner.scan() of all the bytes, and, when they are a request that is routed by a name, URI or task id, its look-up among the routes of an
+   * endpoint (from 0): fills ENVELOPE.route and what follows it.
+   */
+  scan(bytes: Uint8Array, envelope: Int32Array, endpoint: number): number;
 }

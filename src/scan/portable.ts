@@ -3,9 +3,11 @@
 // makes nothing per call, needs nothing but the language.
 import { assert } from '../base/assert.ts';
 import { LIMITS } from '../base/limits.ts';
-import { ENVELOPE, EVENT, HEAD, type Scanner } from './contract.ts';
+import { ENVELOPE, EVENT, HEAD, SCAN, type Scanner } from './contract.ts';
 import { HeadReader } from './head.ts';
 import { EnvelopeReader } from './json.ts';
+import { RouteLookup } from './lookup.ts';
+import { routeMessage } from './routed.ts';
 import { splitEvents } from './sse.ts';
 
 /** Numbers that head() may write: the fixed part and four for each header line. */
@@ -44,6 +46,20 @@ export function portableScanner(): Scanner {
         'sse() gets a range of the bytes and room for an event',
       );
       return splitEvents(bytes, start, end, last, events);
+    },
+    withRoutes(table) {
+      const lookup = new RouteLookup(table);
+      return {
+        scan(bytes, envelope, endpoint) {
+          assert(
+            bytes.length <= OFFSET_MAX && envelope.length >= ENVELOPE.length && endpoint >= 0,
+            'scan() gets a whole envelope and an endpoint',
+          );
+          const code = envelopes.read(bytes, 0, bytes.length, envelope);
+          if (code === SCAN.ok) routeMessage(lookup, bytes, envelope, endpoint);
+          return code;
+        },
+      };
     },
   };
 }

@@ -5,19 +5,12 @@ import { GatewayError } from '../base/errors.ts';
 import { loadAddon } from './addon.ts';
 import type { Scanner } from './contract.ts';
 import { portableScanner } from './portable.ts';
-
-/** What the operator wants (SLUICE_SCAN): the best there is, or one of the two and nothing else. */
-export type ScanPreference = 'auto' | 'addon' | 'portable';
+import type { ScanPreference } from './preference.ts';
 
 /** A scanner and, for the log and the status page, why it is this one. */
 export interface ScanChoice {
   readonly scanner: Scanner;
   readonly reason: string;
-}
-
-/** True for the words that a preference can be. */
-export function isScanPreference(word: string): word is ScanPreference {
-  return word === 'auto' || word === 'addon' || word === 'portable';
 }
 
 /** The scanner for a preference. Throws GW_SCAN_ADDON when `addon` is wanted and cannot be loaded. */

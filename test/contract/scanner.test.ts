@@ -6,6 +6,7 @@ import { portableScanner } from '../../src/scan/portable.ts';
 import { scannerSuite } from './scanner.ts';
 import { compareScans } from './scanner-compare.ts';
 import { compareHeads, headSuite } from './scanner-head.ts';
+import { routeSuite } from './scanner-route.ts';
 import { compareStreams, streamSuite } from './scanner-sse.ts';
 
 const { scanner: addon, failure } = loadAddon();
@@ -14,6 +15,7 @@ scannerSuite('the portable scanner', portableScanner);
 headSuite('the portable scanner', portableScanner);
 streamSuite('the portable scanner', portableScanner);
 compareScans('the portable scanner', portableScanner);
+routeSuite('the portable scanner', portableScanner);
 
 if (addon === null) {
   if (Bun.env.SLUICE_SCAN === 'addon') {
@@ -36,6 +38,7 @@ if (addon === null) {
     };
     scannerSuite(`the addon on ${kernel}`, make);
     compareScans(`the addon on ${kernel}`, make);
+    routeSuite(`the addon on ${kernel}`, make);
   }
   test('a kernel that is not there is refused, and the best one is the first', () => {
     expect(addon.useKernel('none-such')).toBe(false);

@@ -3,7 +3,25 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { LIMITS } from '../../src/base/limits.ts';
-import { ENVELOPE, EVENT, FLAG, HEAD, HEAD_RESULT, KIND, MEDIA, SCAN } from '../../src/scan/contract.ts';
+import {
+  ROUTE_HALF,
+  ROUTE_HEAD,
+  ROUTE_MAGIC,
+  ROUTE_RECORD,
+  ROUTE_SLOT,
+} from '../../src/memory/route-layout.ts';
+import {
+  ENVELOPE,
+  EVENT,
+  FLAG,
+  HEAD,
+  HEAD_RESULT,
+  KIND,
+  MEDIA,
+  ROUTE,
+  ROUTE_KIND,
+  SCAN,
+} from '../../src/scan/contract.ts';
 
 const root = join(import.meta.dir, '../..');
 
@@ -28,7 +46,7 @@ function section(text: string, opening: string, closing: string): string {
 
 /** Names and numbers of `constexpr TYPE name = number;` or of enumerators; products are multiplied out. */
 function numbers(text: string): Record<string, number> {
-  const rows = text.matchAll(/^\s*(?:constexpr \w+ )?(\w+) = ([\d *]+)[;,]/gm);
+  const rows = text.matchAll(/^\s*(?:constexpr \w+ )?(\w+) = ([-\d *]+)[;,]/gm);
   return Object.fromEntries(
     Array.from(rows, ([, name, value]) => [
       name,
@@ -48,6 +66,21 @@ test('places in the envelope', async () => {
   expect(numbers(section(text, 'namespace sluice::kind {', '}'))).toEqual(inSnake(KIND));
   expect(numbers(section(text, 'namespace sluice::flag {', '}'))).toEqual(inSnake(FLAG));
   expect(numbers(section(text, 'namespace sluice::envelope {', '}'))).toEqual(inSnake(ENVELOPE));
+});
+
+test('places in a route table', async () => {
+  const text = await read('native/route/layout.h');
+  for (const [name, table] of Object.entries({
+    route_head: ROUTE_HEAD,
+    route_half: ROUTE_HALF,
+    route_slot: ROUTE_SLOT,
+    route_record: ROUTE_RECORD,
+    route_kind: ROUTE_KIND,
+  }))
+    expect(numbers(section(text, `namespace sluice::${name} {`, '}'))).toEqual(inSnake(table));
+  expect(text).toContain(`route_magic = 0x${ROUTE_MAGIC.toString(16)};`);
+  const answers = section(await read('native/scan/envelope.h'), 'namespace sluice::route_answer {', '}');
+  expect(numbers(answers)).toEqual(inSnake(ROUTE));
 });
 
 test('places in heads and events', async () => {

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ERRORS, GatewayError } from '../../../src/base/errors.ts';
 import { loadAddon } from '../../../src/scan/addon.ts';
-import { chooseScanner, isScanPreference } from '../../../src/scan/scan.ts';
+import { isScanPreference } from '../../../src/scan/preference.ts';
+import { chooseScanner } from '../../../src/scan/scan.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-addon-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

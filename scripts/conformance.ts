@@ -1,5 +1,5 @@
 // The official conformance suite, against the fixture directly and through the gateway in each of its ways, compared.
-// Called by `npm run conformance` and CI; flags: --only direct,http,aggregate,stdio  --set 2025-11-25,2026-07-28  --keep.
+// Called by `npm run conformance` and CI; flags: --only direct,http,aggregate,stdio  --set 2025-11-25,2026-07-28  --workers 1,2,4  --keep.
 // Promises: one line a run and a table; exit code 1 on any deviation. Reports stay in out/conformance/LEG/SET until the next
 // run, which empties the folder first (with --keep: only what it is about to write).
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,6 +28,8 @@ const OUT = join(ROOT, 'out', 'conformance');
 const NONE_EXPECTED = join(ROOT, 'test', 'conformance', 'expected-none.yml');
 const STDIO_EXPECTED = join(ROOT, 'test', 'conformance', 'expected-stdio.yml');
 const SETS = ['2025-11-25', '2026-07-28'];
+/** Data workers of the gateways: each way through a gateway is tried with each of these numbers. */
+const WORKERS = ['1', '2', '4'];
 const RUN_MS_MAX = 180_000;
 /** The scenario that is about the gateway itself, which rewrites Host: it must be there and pass. */
 const OWN_SCENARIO = 'dns-rebinding-protection';
@@ -35,6 +37,8 @@ const OWN_SCENARIO = 'dns-rebinding-protection';
 /** One way to reach the fixture. */
 interface Leg {
   readonly name: string;
+  /** The flag's name for it, without the number of workers. */
+  readonly way: string;
   /** Whether the report has to equal the direct one. */
   readonly isCompared: boolean;
   readonly expected: string;
@@ -42,44 +46,49 @@ interface Leg {
   start(): Promise<{ readonly url: string; readonly served: readonly Served[] }>;
 }
 
-async function behindGateway(path: string): Promise<{ url: string; served: Served[] }> {
+type Started = Awaited<ReturnType<Leg['start']>>;
+
+async function behindGateway(path: string, workers: number): Promise<Started> {
   const fixture = await startFixture();
-  const gateway = await startGateway({ everything: { url: fixture.url } });
+  const gateway = await startGateway({ everything: { url: fixture.url } }, { workers });
   return { url: `${gateway.url}${path}`, served: [gateway, fixture] };
 }
 
-const LEGS: readonly Leg[] = [
-  {
-    name: 'direct',
-    isCompared: false,
-    expected: NONE_EXPECTED,
-    start: async () => {
-      const fixture = await startFixture();
-      return { url: fixture.url, served: [fixture] };
-    },
+const DIRECT: Leg = {
+  name: 'direct',
+  way: 'direct',
+  isCompared: false,
+  expected: NONE_EXPECTED,
+  start: async () => {
+    const fixture = await startFixture();
+    return { url: fixture.url, served: [fixture] };
   },
-  {
-    name: 'http',
+};
+
+/** The ways through a gateway with so many workers. */
+function legsWith(workers: string): readonly Leg[] {
+  const count = Number(workers);
+  const compared = (way: string, path: string): Leg => ({
+    name: `${way}-${workers}w`,
+    way,
     isCompared: true,
     expected: NONE_EXPECTED,
-    start: () => behindGateway('/mcp/everything'),
-  },
-  {
-    name: 'aggregate',
-    isCompared: true,
-    expected: NONE_EXPECTED,
-    start: () => behindGateway('/mcp'),
-  },
-  {
-    name: 'stdio',
+    start: () => behindGateway(path, count),
+  });
+  const stdio: Leg = {
+    name: `stdio-${workers}w`,
+    way: 'stdio',
     isCompared: false,
     expected: STDIO_EXPECTED,
     start: async () => {
-      const gateway = await startGateway({ everything: fixtureCommand() });
+      const gateway = await startGateway({ everything: fixtureCommand() }, { workers: count });
       return { url: `${gateway.url}/mcp/everything`, served: [gateway] };
     },
-  },
-];
+  };
+  return [compared('http', '/mcp/everything'), compared('aggregate', '/mcp'), stdio];
+}
+
+const WAYS = ['direct', 'http', 'aggregate', 'stdio'];
 
 /** What one run of one set through one leg came to. */
 interface Outcome {
@@ -161,9 +170,9 @@ async function runLeg(leg: Leg, set: string): Promise<Outcome> {
 }
 
 /** Adds a fault for each check that differs from the direct run. */
-function compareWithDirect(outcomes: readonly Outcome[]): void {
+function compareWithDirect(outcomes: readonly Outcome[], legs: readonly Leg[]): void {
   for (const outcome of outcomes) {
-    const leg = LEGS.find((one) => one.name === outcome.leg);
+    const leg = legs.find((one) => one.name === outcome.leg);
     const direct = outcomes.find((one) => one.leg === 'direct' && one.set === outcome.set);
     if (leg?.isCompared !== true || outcome.report === null) continue;
     if (direct === undefined || direct.report === null) {
@@ -213,15 +222,20 @@ function listOf(value: string | undefined, allowed: readonly string[], flag: str
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: 'string' }, set: { type: 'string' }, keep: { type: 'boolean', default: false } },
+    options: {
+      only: { type: 'string' },
+      set: { type: 'string' },
+      workers: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+    },
   });
-  const names = LEGS.map((leg) => leg.name);
-  const wanted = new Set(listOf(values.only, names, '--only'));
+  const ways = new Set(listOf(values.only, WAYS, '--only'));
   const sets = listOf(values.set, SETS, '--set');
-  const legs = LEGS.filter((leg) => wanted.has(leg.name));
-  const direct = LEGS.find((leg) => leg.name === 'direct');
-  if (direct !== undefined && !wanted.has('direct') && legs.some((leg) => leg.isCompared))
-    legs.unshift(direct);
+  const counts = listOf(values.workers, WORKERS, '--workers');
+  const through = counts.flatMap(legsWith).filter((leg) => ways.has(leg.way));
+  const isDirectNeeded = ways.has('direct') || through.some((leg) => leg.isCompared);
+  const legs = isDirectNeeded ? [DIRECT, ...through] : through;
+  const names = legs.map((leg) => leg.name);
   if (!values.keep) rmSync(OUT, { recursive: true, force: true });
 
   const waiting = legs.flatMap((leg) => sets.map((set) => ({ leg, set })));
@@ -241,7 +255,7 @@ async function main(): Promise<number> {
   await stopAll();
 
   outcomes.sort((a, b) => names.indexOf(a.leg) - names.indexOf(b.leg) || a.set.localeCompare(b.set));
-  compareWithDirect(outcomes);
+  compareWithDirect(outcomes, legs);
   printTable(outcomes);
   for (const outcome of outcomes)
     for (const fault of outcome.faults) console.error(`conformance: ${outcome.leg} ${outcome.set}: ${fault}`);

@@ -78,6 +78,9 @@ function section(title: string, path: string, node: SchemaNode, described: boole
 }
 
 function typeText(node: SchemaNode): string {
+  // Of servers the kinds have tables of their own; what is left are values of several types.
+  if (node.anyOf !== undefined) return node.anyOf.map(typeText).join(', ');
+  if (node.const !== undefined) return `\`${node.const}\``;
   if (node.enum !== undefined) return node.enum.map((value) => `\`${value}\``).join(', ');
   switch (node.type) {
     case 'integer':

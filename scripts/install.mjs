@@ -1,7 +1,7 @@
-// Builds the native scanner. Run by npm and bun as the root install script (plain JavaScript: on a bare machine Bun is not there
+// Builds the native scanner, then the bundle that starts faster than the sources. Run by npm and bun as the root install script (plain JavaScript: on a bare machine Bun is not there
 // yet), and by `npm run build:native`, which adds --require.
-// Promises: without a compiler the install still succeeds, says so in one line, and leaves no addon of an older build behind;
-// with --require a failure shows everything and exits 1. What is up to date is not built again.
+// Promises: without a compiler, or without a bundle, the install still succeeds, says so in one line, and leaves nothing of an older build behind;
+// with --require only the scanner is built, and a failure shows everything and exits 1. A scanner that is up to date is not built again.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,27 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const addon = join(root, 'build/Release/sluice.node');
 const stamp = join(root, 'build/sluice.stamp');
 const required = process.argv.includes('--require');
+/** It takes half a second. */
+const BUNDLE_MS_MAX = 60_000;
 const require = createRequire(import.meta.url);
+
+/** Ends the script, in an installation with the bundle. */
+function finish() {
+  if (!required) bundle();
+  process.exit(0);
+}
+
+/** Puts the sources into few files; they serve by themselves where that fails. */
+function bundle() {
+  const app = join(root, 'build/app');
+  rmSync(app, { recursive: true, force: true });
+  const env = { ...process.env, SLUICE_ENTRY: join(root, 'scripts/bundle.ts') };
+  const done = run('/bin/sh', [join(root, 'bin/sluice')], { env, timeout: BUNDLE_MS_MAX });
+  if (!done.ok)
+    console.log(
+      `sluice: no bundle (${done.output.trim().split('\n', 1)[0]}); it starts from its sources, which takes longer.`,
+    );
+}
 
 /** Ends the script: the portable scanner serves, unless the addon was required. */
 function giveUp(reason, output) {
@@ -27,7 +47,7 @@ function giveUp(reason, output) {
   console.log(
     `sluice: no native scanner (${reason}); the portable one serves. Run \`npm run build:native\` after installing g++ and make.`,
   );
-  process.exit(0);
+  finish();
 }
 
 /** Runs a program and keeps what it says. */
@@ -112,7 +132,7 @@ const hash = inputs.digest('hex');
 
 if (existsSync(addon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) {
   if (required) console.log('sluice: the native scanner is up to date');
-  process.exit(0);
+  finish();
 }
 
 console.log(`sluice: building the native scanner (${march === '' ? 'for any processor' : march}) …`);
@@ -125,3 +145,4 @@ if (!built.ok || !existsSync(addon)) giveUp('it does not compile', configured.ou
 mkdirSync(dirname(stamp), { recursive: true });
 writeFileSync(stamp, hash);
 console.log(`sluice: native scanner built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+finish();

@@ -3,40 +3,24 @@
 // the exchange ends, and gives back what it held; keeps the snapshot it was born with.
 import { EMPTY } from './base/bytes.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
+import { type ClientHeaders, NO_CLIENT_HEADERS } from './exchange/client-headers.ts';
 import { raw } from './mcp/envelope.ts';
 import { errorMessage } from './mcp/errors.ts';
 import { messageEvent } from './mcp/sse.ts';
 import type { HeaderRecord, Reply, ReplyStream } from './runtime/runtime.ts';
 import { ENVELOPE, FLAG, KIND } from './scan/contract.ts';
-import type { EndpointSpec, Snapshot } from './snapshot.ts';
+import type { EndpointSpec, Home, Snapshot } from './snapshot.ts';
 import type { Era, UpstreamCall } from './upstream/upstream.ts';
 
-/** The client's headers, read in one pass. */
-export interface ClientHeaders {
-  host: string | null;
-  origin: string | null;
-  contentType: string | null;
-  contentEncoding: string | null;
-  contentLength: number;
-  accept: string | null;
-  protocolVersion: string | null;
-  mcpMethod: string | null;
-  mcpName: string | null;
-  session: string | null;
-  lastEventId: string | null;
-  /** Headers that go to whichever server is chosen: name, value, … (Mcp-Param-*, trace context). */
-  readonly passed: string[];
-  /** Other headers that some server's configuration asks for: name, value, …; filtered per server. */
-  readonly optional: string[];
-  count: number;
-  bytes: number;
-}
+const NO_HEADERS: Record<string, string> = Object.freeze({});
 
 /** How an exchange ended. */
 export type Outcome = 'ok' | 'refused' | 'failed' | 'abandoned';
 
 /** A reply body that is produced over time, as the exchange sees it. */
 export interface LiveBody extends ReplyStream {
+  /** Bytes written so far. */
+  readonly bytes: number;
   /** Completes the body properly. */
   end(): void;
   /** Completes an event stream with one last event; false, and nothing is done, when this is none or an event is half sent. */
@@ -78,8 +62,17 @@ export class Exchange {
   readonly verb: 'POST' | 'GET' | 'DELETE';
   readonly snapshot: Snapshot;
   readonly endpoint: EndpointSpec;
-  readonly headers: ClientHeaders;
+  /** The client's; once a GET's stream has begun, which may last for days, there are none any more. */
+  headers: ClientHeaders;
   readonly startedAtMs: number;
+  /** Who the client is, as handles are bound to it; '' for everyone where nobody is asked. */
+  principal = '';
+  /** Id of the legacy session as its owner gave it; null without one. Opened at admission. */
+  session: string | null = null;
+  /** The worker that the session lives in; null when every worker can serve it. */
+  home: Home | null = null;
+  /** True when the client named a session that is none (any more). Modern requests have no session, so it means nothing to them. */
+  isSessionLost = false;
   body: Uint8Array = EMPTY;
   envelope: Int32Array | null = null;
   kind: number = KIND.none;
@@ -88,20 +81,25 @@ export class Exchange {
   method = '';
   outcome: Outcome = 'ok';
   status = 0;
+  /** Bytes of the reply's body; a streamed one's are known at the end. */
+  replyBytes = 0;
   /** Code of the error that ended it, or null. */
   errorCode: ErrorCode | null = null;
   /** What our own code threw when it ended the exchange, for the log; null when it did not. */
   fault: unknown = null;
   /** True once the client went away. */
   gone = false;
+  /** True when another worker has the client, and this one only the session. */
+  isAdopted = false;
   /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
   /** Takes the envelope back at the end, when whoever runs the exchange keeps no hold on it. */
   recycle: ((envelope: Int32Array) => void) | null = null;
   before: Exchange | null = null;
   after: Exchange | null = null;
   readonly #owner: ExchangeOwner;
-  readonly #replyHeaders: Record<string, string>;
-  readonly #answer: (reply: Reply) => void;
+  #replyHeaders: Record<string, string>;
+  /** Null once it was called, as it holds on to the whole reply. */
+  #answer: ((reply: Reply) => void) | null;
   #call: UpstreamCall | null = null;
   #onGone: (() => void) | null = null;
   #body: LiveBody | null = null;
@@ -125,6 +123,21 @@ export class Exchange {
     if (this.kind === KIND.result || this.kind === KIND.error) return null;
     if (this.envelope === null || ((this.envelope[ENVELOPE.flags] ?? 0) & UNSURE_ID) !== 0) return null;
     return raw(this.body, this.envelope, ENVELOPE.id);
+  }
+
+  /** The session that the client named cannot be served: its id does not open, or its home is gone. */
+  loseSession(): void {
+    this.session = null;
+    this.home = null;
+    this.isSessionLost = true;
+  }
+
+  /** Takes over what another exchange of the same client request was admitted with. */
+  admitAs(other: Exchange): void {
+    this.principal = other.principal;
+    this.session = other.session;
+    this.home = other.home;
+    this.isSessionLost = other.isSessionLost;
   }
 
   get answered(): boolean {
@@ -176,12 +189,22 @@ export class Exchange {
     for (const name in headers) own[name] = headers[name] ?? '';
     const isWhole = body === null || body instanceof Uint8Array;
     if (!isWhole) this.#body = body;
-    this.#answer({ status, headers: own, body });
+    else if (body !== null) this.replyBytes = body.length;
+    this.#send({ status, headers: own, body });
+    if (!isWhole && this.verb === 'GET') this.headers = NO_CLIENT_HEADERS;
     if (isWhole) this.finish(this.outcome);
+  }
+
+  #send(reply: Reply): void {
+    const answer = this.#answer;
+    this.#answer = null;
+    this.#replyHeaders = NO_HEADERS;
+    answer?.(reply);
   }
 
   /** Headers that the reply will carry besides those it is given. */
   carry(headers: HeaderRecord): void {
+    if (this.#answered) return;
     for (const name in headers) this.#replyHeaders[name] = headers[name] ?? '';
   }
 
@@ -229,7 +252,7 @@ export class Exchange {
     if (!this.#answered) {
       this.#answered = true;
       // Nobody reads it; the runtime below needs an answer to let go of the request.
-      this.#answer({ status: CLIENT_GONE, headers: {}, body: null });
+      this.#send({ status: CLIENT_GONE, headers: {}, body: null });
     }
     this.finish('abandoned');
   }
@@ -250,6 +273,7 @@ export class Exchange {
     this.outcome = outcome;
     this.#call = null;
     this.#onGone = null;
+    if (this.#body !== null) this.replyBytes = this.#body.bytes;
     this.#body = null;
     this.#owner.onFinish(this);
     if (this.recycle !== null && this.envelope !== null) {

@@ -1,14 +1,17 @@
-// The composition root: starts the data-plane thread over a snapshot, and ends it properly.
-// Called by cli/serve, cli/run and cli/stdio. Promises: startGateway resolves when the listener is up or rejects with a GatewayError; drain is
-// bounded by the snapshot's drainMs and the children's grace.
+// The composition root: starts the data workers over a snapshot, and ends them properly.
+// Called by cli/serve, cli/run and cli/stdio. Promises: startGateway resolves when every worker listens or rejects with a GatewayError; nobody else
+// listens on the port; drain is bounded by the snapshot's drainMs and the children's grace.
 
 import { GatewayError } from './base/errors.ts';
 import { LIMITS } from './base/limits.ts';
-import { type Level, type Log, SILENT } from './observe/log.ts';
-import type { Runtime, WorkerHandle } from './runtime/runtime.ts';
-import type { Snapshot } from './snapshot.ts';
-import type { Order, Report } from './thread.ts';
-import type { DataPlaneStats } from './worker.ts';
+import { freshKeyRing } from './bridge/seal.ts';
+import { Fleet, type GatewayStats } from './gateway/fleet.ts';
+import { ThreadLink } from './gateway/thread-link.ts';
+import type { PlaneMemory } from './memory/memory.ts';
+import type { Level, Log } from './observe/log.ts';
+import type { Runtime } from './runtime/runtime.ts';
+import type { KeyRing, Snapshot } from './snapshot.ts';
+import type { PlaneAddress } from './worker.ts';
 
 /** What a gateway is made of. */
 export interface GatewayOptions {
@@ -17,6 +20,10 @@ export interface GatewayOptions {
   readonly log: Log;
   readonly scan: 'auto' | 'addon' | 'portable';
   readonly logLevel: Level;
+  /** Data workers, 1 to LIMITS.workersMax; left out: 1. */
+  readonly workers?: number;
+  /** What session ids are sealed with; left out: a key that ends with this gateway. */
+  readonly keys?: KeyRing;
 }
 
 /** A running gateway. */
@@ -27,8 +34,14 @@ export interface Gateway {
   readonly url: string;
   /** Scanner and kernel in use, and why. */
   readonly scanner: { readonly name: string; readonly kernel: string; readonly reason: string };
-  stats(): Promise<DataPlaneStats>;
-  /** Resolves only if the data plane dies unasked, with the reason: the process should then end with an error. */
+  /** What all workers share; whoever sums it up reads it and writes nothing. */
+  readonly memory: PlaneMemory;
+  stats(): Promise<GatewayStats>;
+  /** Hands changed keys to every worker, also to those that start later. */
+  renewKeys(keys: KeyRing): void;
+  /** Ends a data worker as a crash would, by its index; another life of it begins at once. False when that one is down already. */
+  endWorker(index: number): boolean;
+  /** Resolves only if a worker cannot be brought back, with the reason: the process should then end with an error. */
   readonly died: Promise<GatewayError>;
   /** Lets running exchanges finish, then closes everything; resolves when nothing is left. */
   drain(): Promise<void>;
@@ -36,125 +49,75 @@ export interface Gateway {
   stop(): void;
 }
 
-const THREAD = new URL('./thread.ts', import.meta.url).href;
-
 /** URL of a host and port; IPv6 addresses get their brackets, wildcard addresses a name that can be reached. */
 export function baseUrl(host: string, port: number, isSecure: boolean): string {
   const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `${isSecure ? 'https' : 'http'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-/** One order that waits for its report. */
-interface Pending {
-  resolve(report: Report): void;
-  reject(error: GatewayError): void;
-}
-
-/** The main thread's end of a data-plane thread. */
-export class ThreadLink {
-  readonly #worker: WorkerHandle;
-  readonly #pending: Pending[] = [];
-  #log: Log = SILENT;
-  /** Why no order can be sent any more, or null. */
-  #ended: GatewayError | null = null;
-  #resolveDied: (error: GatewayError) => void = () => undefined;
-  readonly died: Promise<GatewayError>;
-
-  constructor(runtime: Runtime) {
-    this.died = new Promise((resolve) => {
-      this.#resolveDied = resolve;
-    });
-    this.#worker = runtime.startWorker(THREAD, {
-      // Only thread.ts posts here, and only reports.
-      onMessage: (message) => this.#pending.shift()?.resolve(message as Report),
-      onExit: (error) => this.#died(error),
-    });
-  }
-
-  /** Where a death is told. */
-  logTo(log: Log): void {
-    this.#log = log;
-  }
-
-  /** Sends an order; reports come back in the order of the orders. Rejects with GW_RUNTIME_WORKER when the thread is or goes away. */
-  ask(order: Order): Promise<Report> {
-    if (this.#ended !== null) return Promise.reject(this.#ended);
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ resolve, reject });
-      this.#worker.post(order);
-    });
-  }
-
-  end(): void {
-    if (this.#ended !== null) return;
-    this.#end(new GatewayError('GW_RUNTIME_WORKER', 'it was stopped'));
-    this.#worker.terminate();
-  }
-
-  #died(error: string | null): void {
-    if (this.#ended !== null) return;
-    const failure = new GatewayError('GW_RUNTIME_WORKER', error ?? 'it ended by itself');
-    this.#log.error('the data worker died', { error: failure.message });
-    this.#end(failure);
-    this.#resolveDied(failure);
-  }
-
-  #end(why: GatewayError): void {
-    this.#ended = why;
-    for (const one of this.#pending.splice(0)) one.reject(why);
-  }
-}
-
-/** A data-plane thread that loads its code while the configuration is still being read. */
-export interface WarmThread {
-  readonly link: ThreadLink;
-  /** Ends a thread that is not needed after all. */
+/** Data-plane threads that load their code while the configuration is still being read. */
+export interface WarmThreads {
+  /** A warm one, else a fresh one. */
+  take(): ThreadLink;
+  /** Ends those that nobody took. */
   discard(): void;
 }
 
-/** Starts the thread ahead of its snapshot: half of the time to readiness is the loading of code. */
-export function warmUp(runtime: Runtime): WarmThread {
-  const link = new ThreadLink(runtime);
-  return { link, discard: () => link.end() };
-}
-
-/** Starts the data plane in its own thread (the warm one, if there is one) and resolves when it listens. */
-export async function startGateway(
-  options: GatewayOptions,
-  warm: WarmThread = warmUp(options.runtime),
-): Promise<Gateway> {
-  const { snapshot, log } = options;
-  const { link } = warm;
-  link.logTo(log);
-  const report = await link.ask({ kind: 'start', snapshot, scan: options.scan, level: options.logLevel });
-  if (report.kind !== 'ready') {
-    link.end();
-    throw unexpected(report);
-  }
+/** Starts threads ahead of their snapshot: half of the time to readiness is the loading of code. */
+export function warmUp(runtime: Runtime, count = 1): WarmThreads {
+  const links = Array.from({ length: count }, () => new ThreadLink(runtime));
   return {
-    host: report.host,
-    port: report.port,
-    url: baseUrl(report.host, report.port, snapshot.listen.tls !== null),
-    scanner: { name: report.scanner, kernel: report.kernel, reason: report.reason },
-    stats: async () => {
-      const answer = await link.ask({ kind: 'stats' });
-      if (answer.kind !== 'stats') throw unexpected(answer);
-      return answer.stats;
+    take: () => links.shift() ?? new ThreadLink(runtime),
+    discard: () => {
+      for (const link of links.splice(0)) link.end();
     },
-    died: link.died,
-    drain: async () => {
-      await link.ask({ kind: 'drain' });
-      link.end();
-    },
-    stop: () => link.end(),
   };
 }
 
-/** The error in a report that is not the one hoped for. */
-function unexpected(report: Report): GatewayError {
-  return report.kind === 'failed'
-    ? new GatewayError(report.code, report.detail)
-    : new GatewayError('GW_RUNTIME_WORKER', `it reported ${report.kind}`);
+/**
+ * Several listeners share a port when all ask for it, those of a second gateway of this user too: whoever has it for itself for a moment knows that
+ * it was free, and which one it is when any will do.
+ */
+function claimAddress(runtime: Runtime, snapshot: Snapshot, workers: number): PlaneAddress {
+  const { listen } = snapshot;
+  if (workers === 1) return { port: listen.port, reusePort: false };
+  const probe = runtime.listen({ ...listen, reusePort: false, bodyBytesMax: 0 }, () => ({
+    status: 503,
+    headers: {},
+    body: null,
+  }));
+  probe.stop();
+  return { port: probe.port, reusePort: true };
+}
+
+/** Starts the data plane in threads (warm ones first, if there are any) and resolves when every one listens. */
+export async function startGateway(
+  options: GatewayOptions,
+  warm: WarmThreads = warmUp(options.runtime),
+): Promise<Gateway> {
+  const { runtime, snapshot, log, scan, logLevel: level, workers = 1 } = options;
+  const keys = options.keys ?? freshKeyRing(runtime.random);
+  try {
+    const address = claimAddress(runtime, snapshot, workers);
+    const thread = (): ThreadLink => warm.take();
+    const fleet = new Fleet({ runtime, snapshot, log, scan, level, keys, workers, address, thread });
+    const first = await fleet.start();
+    return {
+      host: first.host,
+      port: first.port,
+      url: baseUrl(first.host, first.port, snapshot.listen.tls !== null),
+      scanner: { name: first.scanner, kernel: first.kernel, reason: first.reason },
+      memory: fleet.memory,
+      stats: () => fleet.stats(),
+      renewKeys: (renewed) => fleet.renewKeys(renewed),
+      endWorker: (index) => fleet.endWorker(index),
+      died: fleet.died,
+      drain: () => fleet.drain(),
+      stop: () => fleet.stop(),
+    };
+  } finally {
+    warm.discard();
+  }
 }
 
 /** Serves the endpoint /mcp on stdin and stdout; resolves when the client closed stdin and everything has ended. */

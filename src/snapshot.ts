@@ -1,6 +1,7 @@
 // The frozen value that the control plane builds and the data path reads: servers, endpoints, limits.
 // Called by control/compile.ts (makes it), gateway.ts (hands it to workers) and every data-path room (reads it).
 // Promises: plain data, so that it crosses threads as a message; frozen; an exchange keeps the one it was born with.
+import type { Transport } from './runtime/runtime.ts';
 import type { ServerSpec } from './upstream/spec.ts';
 
 /** One path that clients reach. */
@@ -34,12 +35,34 @@ export interface FrontSpec {
 
 /** Where the gateway listens; PEM texts for TLS. */
 export interface ListenSpec {
+  readonly transport: Transport;
   readonly host: string;
   readonly port: number;
   readonly idleTimeoutMs: number;
   readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | null } | null;
   readonly http2: boolean;
   readonly http3: boolean;
+}
+
+/** Where some state lives: a gateway node, one of its data workers, and which of that worker's lives (1 = it never died). */
+export interface Home {
+  readonly node: number;
+  readonly worker: number;
+  readonly generation: number;
+}
+
+/** A key that seals handles: 32 secret bytes under a one-byte id. */
+export interface SealKey {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The keys of a gateway; control hands them to every worker beside the snapshot, which may be shown. Never logged. */
+export interface KeyRing {
+  /** Seals. */
+  readonly current: SealKey;
+  /** Still open what they sealed when they were current. */
+  readonly older: readonly SealKey[];
 }
 
 /** Everything the data path knows of the configuration. */

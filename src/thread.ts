@@ -1,21 +1,49 @@
 // Entry of a data-plane thread: waits for its snapshot, serves it, and reports to the main thread.
-// Started by gateway.ts through the runtime. Promises: answers every order with one report; a fault at start is reported, not thrown.
+// Started by src/gateway/ through the runtime. Promises: answers every order with one report; a fault at start is reported, not thrown.
+import { must } from './base/assert.ts';
+import { encode } from './base/bytes.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
+import { attachMemory, type SharedMemory } from './memory/memory.ts';
 import { createLog, type Level } from './observe/log.ts';
 import { createBunRuntime } from './runtime/bun.ts';
+import type { Port } from './runtime/runtime.ts';
 import type { Scanner } from './scan/contract.ts';
 import { chooseScanner } from './scan/scan.ts';
-import type { Snapshot } from './snapshot.ts';
-import { DataPlane, type DataPlaneStats } from './worker.ts';
+import type { KeyRing, Snapshot } from './snapshot.ts';
+import type { PeerEvents, WorkerPlace } from './upstream/peers.ts';
+import { DataPlane, type DataPlaneStats, type PlaneAddress } from './worker.ts';
+
+/** Another worker, as an order names it. Its port comes with the message. */
+export interface PeerName {
+  readonly worker: number;
+  readonly generation: number;
+}
+
+/** Everything that a data-plane thread is made of. */
+export interface StartOrder {
+  readonly kind: 'start';
+  readonly snapshot: Snapshot;
+  readonly scan: 'auto' | 'addon' | 'portable';
+  readonly level: Level;
+  readonly place: WorkerPlace;
+  /** What session ids are sealed with, the same for every worker. */
+  readonly keys: KeyRing;
+  readonly address: PlaneAddress;
+  readonly memory: SharedMemory;
+  /** The route table that control publishes. */
+  readonly routes: SharedArrayBuffer;
+  /** The workers started before this one; their ports come with the message, in this order. */
+  readonly peers: readonly PeerName[];
+}
 
 /** What the main thread may ask of a data-plane thread. */
 export type Order =
-  | {
-      readonly kind: 'start';
-      readonly snapshot: Snapshot;
-      readonly scan: 'auto' | 'addon' | 'portable';
-      readonly level: Level;
-    }
+  | StartOrder
+  /** A worker was started after this one; its port comes with the message. */
+  | ({ readonly kind: 'peer-up' } & PeerName)
+  | ({ readonly kind: 'peer-down' } & PeerName)
+  /** The keys have changed. */
+  | { readonly kind: 'keys'; readonly keys: KeyRing }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stats' };
 
@@ -30,6 +58,7 @@ export type Report =
       readonly reason: string;
     }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
+  | { readonly kind: 'noted' }
   | { readonly kind: 'drained' }
   | { readonly kind: 'stats'; readonly stats: DataPlaneStats };
 
@@ -44,42 +73,59 @@ function failed(thrown: unknown): Report {
 }
 
 /** What a thread serves: a data plane, or in tests something like it. */
-export interface Plane {
-  listen(): { readonly host: string; readonly port: number };
+export interface Plane extends PeerEvents {
+  listen(address: PlaneAddress): { readonly host: string; readonly port: number };
+  renewKeys(keys: KeyRing): void;
   stats(): DataPlaneStats;
   drain(): Promise<void>;
 }
 
+/** A plane that is ready to listen, and what it scans with. */
+interface Made {
+  readonly plane: Plane;
+  readonly scanner: Scanner;
+  readonly reason: string;
+}
+
 /** Answers orders: each with exactly one report, in their order. `make` builds the plane of a start order. */
 export function orderTaker(
-  make: (order: Extract<Order, { kind: 'start' }>) => { plane: Plane; scanner: Scanner; reason: string },
+  make: (order: StartOrder) => Made,
   report: (message: Report) => void,
-): (order: Order) => void {
+): (order: Order, ports?: readonly Port[]) => void {
   let plane: Plane | null = null;
-  const start = (order: Extract<Order, { kind: 'start' }>): Report => {
+  const meet = (on: Plane, { worker, generation }: PeerName, port: Port | undefined): void =>
+    on.peerUp(worker, generation, must(port, 'the port of a peer'));
+  const start = (order: StartOrder, ports: readonly Port[]): Report => {
     const made = make(order);
-    const { host, port } = made.plane.listen();
+    order.peers.forEach((peer, at) => {
+      meet(made.plane, peer, ports[at]);
+    });
+    const { host, port } = made.plane.listen(order.address);
     plane = made.plane;
     const { name, kernel } = made.scanner;
     return { kind: 'ready', host, port, scanner: name, kernel, reason: made.reason };
   };
-  const take = async (order: Order): Promise<Report> => {
+  const take = async (order: Order, ports: readonly Port[]): Promise<Report> => {
     try {
-      if (order.kind === 'start') return start(order);
+      if (order.kind === 'start') return start(order, ports);
       if (order.kind === 'drain') {
         await plane?.drain();
         return { kind: 'drained' };
       }
       if (plane === null) throw new GatewayError('GW_RUNTIME_WORKER', 'it serves nothing yet');
-      return { kind: 'stats', stats: plane.stats() };
+      if (order.kind === 'stats') return { kind: 'stats', stats: plane.stats() };
+      if (order.kind === 'keys') plane.renewKeys(order.keys);
+      else if (order.kind === 'peer-up') meet(plane, order, ports[0]);
+      else plane.peerDown(order.worker, order.generation);
+      return { kind: 'noted' };
     } catch (thrown) {
       return failed(thrown);
     }
   };
   // One after the other: the main thread tells reports apart by their order.
   let last: Promise<void> = Promise.resolve();
-  return (order) => {
-    const answer = take(order);
+  return (order, ports = []) => {
+    const answer = take(order, ports);
     last = last.then(async () => report(await answer));
   };
 }
@@ -88,18 +134,21 @@ function serve(): void {
   const runtime = createBunRuntime();
   const { scope } = runtime;
   if (scope === null) return;
-  const make = (order: Extract<Order, { kind: 'start' }>) => {
-    const log = createLog(order.level, {
-      write: (line) => runtime.standard.writeStderr(new TextEncoder().encode(line)),
+  const make = (order: StartOrder): Made => {
+    const { snapshot, place, keys, routes } = order;
+    const output = {
+      write: (line: string) => runtime.standard.writeStderr(encode(line)),
       wall: () => runtime.clock.wall(),
-    });
+    };
+    const log = createLog(order.level, output, place.count > 1 ? { worker: place.index } : {});
     const { scanner, reason } = chooseScanner(order.scan);
-    const plane = new DataPlane({ runtime, scanner, snapshot: order.snapshot, log });
+    const memory = attachMemory(order.memory);
+    const plane = new DataPlane({ runtime, scanner, snapshot, log, place, keys, memory, routes });
     return { plane, scanner, reason };
   };
   const take = orderTaker(make, (message) => scope.post(message));
-  // Only gateway.ts posts here, and only orders.
-  scope.onMessage((message) => take(message as Order));
+  // Only src/gateway/ posts here, and only orders.
+  scope.onMessage((message, ports) => take(message as Order, ports));
 }
 
 serve();

@@ -1,19 +1,38 @@
 // Every bench at toy size, so that none can rot: it runs, prints its checksum, and that checksum is the known one.
-// Called by `bun test`. Promises: no timed assertion, and neither wrk nor nginx is needed.
+// Called by `bun test`. Promises: no timed assertion, and neither wrk nor nginx is needed. With SLUICE_BENCH=short or =full in the environment the
+// benches themselves run too, at that size: `SLUICE_BENCH=full bun test bench`.
 import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { budgetsOf } from '../bench/budgets.ts';
+import { loadCharts } from '../bench/charts.ts';
 import { compareRuns, renderComparison } from '../bench/compare.ts';
 import { answerTo } from '../bench/macro/answer.ts';
 import { CALL_BODY, REPLY_BODY } from '../bench/macro/call.ts';
+import { latenciesIn } from '../bench/macro/h2load.ts';
+import { http2Request } from '../bench/macro/http2-bytes.ts';
 import { runLoad } from '../bench/macro/load.ts';
-import { NPM_PEERS } from '../bench/macro/npm-peers.ts';
+import { ECHO_KINDS } from '../bench/macro/other-servers.ts';
+import { firstLine, obtain } from '../bench/macro/peer.ts';
+import { PEERS } from '../bench/macro/peer-list.ts';
 import { isStdioEcho, STDIO_ECHO, startEcho } from '../bench/macro/peers.ts';
-import { benchSuite, scenariosOf } from '../bench/macro/suite.ts';
+import { scenariosOf } from '../bench/macro/scenarios.ts';
+import { benchSessions } from '../bench/macro/sessions.ts';
+import { benchStartup } from '../bench/macro/startup.ts';
+import { benchSteady, slopeOf } from '../bench/macro/steady.ts';
+import { benchSuite } from '../bench/macro/suite.ts';
 import { cpuMs, treeOf, treeUse } from '../bench/macro/target.ts';
 import { benchToy } from '../bench/macro/toy.ts';
 import { wrkScript } from '../bench/macro/wrk.ts';
+import { pasted } from '../bench/markdown.ts';
+import { benchCells } from '../bench/micro/cells.ts';
+import { benchHandover } from '../bench/micro/handover.ts';
 import { benchPool } from '../bench/micro/pool.ts';
+import { benchRing } from '../bench/micro/ring.ts';
 import { benchRoute } from '../bench/micro/route.ts';
-import { benchScan } from '../bench/micro/scan.ts';
+import { benchRouteReaders } from '../bench/micro/route-readers.ts';
+import { benchKernels, benchScan } from '../bench/micro/scan.ts';
+import { benchSeal } from '../bench/micro/seal.ts';
 import { renderPage } from '../bench/page.ts';
 import {
   type BenchResult,
@@ -25,10 +44,17 @@ import {
   skippedBench,
   spreadOf,
 } from '../bench/report.ts';
+import { targetsOf } from '../bench/targets.ts';
 
 function show(result: BenchResult): void {
   console.log(renderTable(result));
 }
+
+test('kernels, toy size: every one gives the same', async () => {
+  const result = await benchKernels({ toy: true });
+  show(result);
+  expect(result.skipped === undefined ? result.rows.length : 1).toBeGreaterThan(0);
+}, 30_000);
 
 test('scan, toy size', async () => {
   const result = await benchScan({ toy: true });
@@ -37,12 +63,52 @@ test('scan, toy size', async () => {
   expect(result.checksum).not.toBe(0);
 }, 30_000);
 
+test('steady, toy size: a line through points has its slope, and calls through two workers are sampled', async () => {
+  const exact = slopeOf([
+    [0, 1],
+    [1, 3],
+    [2, 5],
+  ]);
+  expect([exact.slope, exact.error]).toEqual([2, 0]);
+  const wavering = slopeOf([
+    [0, 0],
+    [1, 1],
+    [2, 0],
+    [3, 1],
+  ]);
+  expect(wavering.slope).toBeCloseTo(0.2);
+  expect(wavering.error).toBeGreaterThan(0.2);
+  const result = await benchSteady({ calls: 2, secondsPerPart: 1, workers: 2 });
+  show(result);
+  expect(result.skipped === undefined ? result.rows.length : 2).toBe(2);
+}, 30_000);
+
 test('route, toy size: the message comes to its server', async () => {
   const result = await benchRoute({ toy: true });
   show(result);
-  expect(result.rows.map((row) => row.name)).toEqual(['10 servers']);
-  expect(result.checksum).toBe(checksumOf('10 7', checksumOf('route')));
+  expect(result.rows.map((row) => row.name)).toEqual(['10 names']);
+  // Of 64 messages, the n-th is for the name (n × 15 485 863 + 7) mod 10.
+  const wanted = Array.from({ length: 64 }, (_, n) => (n * 15_485_863 + 7) % 10);
+  const sum = wanted.reduce((all, one) => all + one, 0);
+  expect(result.checksum).toBe(checksumOf(String(checksumOf(`10 ${sum}`)), checksumOf('route')));
   expect(renderTable(result)).toContain('the report says 1.18 µs');
+}, 30_000);
+
+test('route readers, toy size: no name is missed', async () => {
+  const result = await benchRouteReaders({ size: 'toy' });
+  show(result);
+  expect(result.rows.length).toBe(5);
+  expect(renderTable(result)).toContain('the report says 3.2 M');
+}, 30_000);
+
+test('cells, toy size: every operation of every thread is counted', async () => {
+  const result = await benchCells({ size: 'toy' });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toContain('2 threads: breaker');
+  expect(result.checksum).toBe(checksumOf('7 2000', checksumOf('cells')));
+  const table = renderTable(result);
+  for (const theirs of ['the report says 3.2 M operations/s', 'the report says 40 % fewer misses'])
+    expect(table).toContain(theirs);
 }, 30_000);
 
 test('pool, toy size: it balances', async () => {
@@ -51,6 +117,48 @@ test('pool, toy size: it balances', async () => {
   expect(result.checksum).toBe(checksumOf('10 1000', checksumOf('pool')));
   expect(renderTable(result)).toContain('83, 85, 92 ns');
 }, 30_000);
+
+test('hand-over, toy size: every call is answered', async () => {
+  const result = await benchHandover({ size: 'toy' });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual([
+    'link, 1 at once',
+    'link, 16 at once',
+    'link, 256 at once',
+    'exchange at home',
+    'exchange handed over',
+  ]);
+  expect(result.checksum).toBe(checksumOf('handover 400'));
+}, 30_000);
+
+test('seal, toy size: every session opens as it was sealed', async () => {
+  const result = await benchSeal({ toy: true });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual(['10 sessions']);
+  // 1 + 12 + 12 + 36 + 16 bytes are 103 characters.
+  expect(result.checksum).toBe(checksumOf('10 10 103', checksumOf('seal')));
+}, 30_000);
+
+test('ring, toy size: every message reaches every thread, by each way', async () => {
+  const result = await benchRing({ size: 'toy' });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual([
+    'ring, 1 to 1',
+    'postMessage, cloned, 1 to 1',
+    'postMessage, cloned in hundreds, 1 to 1',
+    'postMessage, transferred, 1 to 1',
+    'rings, 1 to 10 threads',
+    'postMessage, cloned, 1 to 10 threads',
+    'rings, 1 to 10, one thread puts and takes',
+  ]);
+  const sum = (name: string, messages: number, from: number) =>
+    checksumOf(`${name} ${(messages * (messages - 1)) / 2 + 7 * messages}`, from);
+  let checksum = checksumOf('ring');
+  for (const [index, messages] of [4000, 2000, 2000, 2000, 500, 32].entries())
+    checksum = sum(result.rows[index]?.name ?? '', messages, checksum);
+  expect(result.checksum).toBe(checksum);
+  expect(renderTable(result)).toContain('the report says 3.45 µs');
+}, 60_000);
 
 test('the suite of gateways, toy size: every scenario is answered without an error', async () => {
   const results = await benchSuite({
@@ -82,8 +190,148 @@ test('the suite at full size asks for what it promises', () => {
   expect(widths.map((one) => one.asked.connections)).toEqual([1, 16, 128, 1024]);
   expect(new Set(full.map((one) => one.asked.payloadBytes))).toEqual(new Set([0, 65_536, 1_048_576]));
   expect(new Set(full.map((one) => one.name + one.upstream)).size).toBe(full.length);
-  for (const peer of NPM_PEERS)
-    expect(peer.arguments(8080, ['bun', 'echo.ts']).join(' ')).toContain('bun echo.ts');
+  expect(full.filter((one) => one.asked.era === 'legacy').map((one) => one.upstream)).toEqual([
+    'http',
+    'stdio',
+  ]);
+  expect(full.filter((one) => one.streamed).length).toBe(1);
+  expect(full.filter((one) => one.basic).length).toBe(6);
+});
+
+test('peers: every one has a name of its own, and one that is not there is a reason', async () => {
+  const names = [
+    ...PEERS.map((peer) => `${peer.name} ${peer.version}`),
+    ...ECHO_KINDS.map(({ name }) => name),
+  ];
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.length).toBeGreaterThanOrEqual(10);
+  const [peer] = PEERS;
+  if (peer === undefined) throw new Error('there are no peers');
+  const absent = { ...peer, isHere: () => false };
+  expect(await obtain(absent, false)).toContain('SLUICE_BENCH=full');
+  expect(await obtain({ ...absent, install: () => Promise.reject(new Error('no toolchain')) }, true)).toBe(
+    'no toolchain',
+  );
+  expect(await obtain({ ...absent, install: () => Promise.resolve() }, true)).toContain('left nothing');
+  expect(await obtain({ ...peer, isHere: () => true }, false)).toBeNull();
+  expect(firstLine(new Error('a\nb'))).toBe('a b');
+});
+
+test('idle sessions, toy size: they open on the aggregate and through to the upstream', async () => {
+  const result = await benchSessions({ steps: [10, 20], toy: true, mayInstall: false });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual(['sluice, its own session', 'sluice, passed through']);
+  for (const row of result.rows)
+    expect(Object.keys(row.figures)).toEqual([
+      'RSS MB idle',
+      'RSS MB at 10',
+      'KB a session to 10',
+      'RSS MB at 20',
+      'KB a session to 20',
+    ]);
+  expect(result.notes?.length).toBe(1);
+}, 60_000);
+
+test('start and stop, toy size: ready, drained, recovered, installed', async () => {
+  const result = await benchStartup({ rounds: 1, toy: true, mayInstall: false });
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual([
+    'sluice, http',
+    'sluice, stdio',
+    'sluice, upstream back again',
+    'sluice, installed',
+  ]);
+  expect(result.notes).toBeUndefined();
+}, 60_000);
+
+test('h2load: latencies come from its log, failures do not', () => {
+  const log = `${Array.from({ length: 100 }, (_, n) => `1700000000\t200\t${n + 1}`).join('\n')}\n1700000000\t503\t9\n`;
+  expect(latenciesIn(log)).toEqual({ calls: 100, p50Us: 50, p90Us: 90, p99Us: 99, p999Us: 100 });
+});
+
+test('one HTTP/2 request, as a server reads it', async () => {
+  const { createServer } = await import('node:http2');
+  const server = createServer();
+  const seen = new Promise<string>((resolve) => {
+    server.on('request', (request, response) => {
+      let body = '';
+      request.on('data', (part: Buffer) => {
+        body += part.toString();
+      });
+      request.on('end', () => {
+        response.end();
+        resolve(`${request.method} ${request.url} ${request.headers.te} ${body}`);
+      });
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const request = http2Request(
+    new URL(`http://127.0.0.1:${port}/x`),
+    { te: 'trailers' },
+    Buffer.from('hello'),
+  );
+  const socket = await Bun.connect({
+    hostname: '127.0.0.1',
+    port,
+    socket: { data: () => undefined },
+  });
+  socket.write(request);
+  expect(await seen).toBe('POST /x trailers hello');
+  socket.terminate();
+  server.close();
+}, 20_000);
+
+function resultOf(rows: Record<string, Record<string, number>>): BenchResult {
+  return {
+    title: 'T',
+    method: '',
+    checksum: 1,
+    rows: Object.entries(rows).map(([name, figures]) => ({ name, figures })),
+  };
+}
+
+test('budgets: the worst figure counts, and what no bench measured is said', () => {
+  const empty = budgetsOf({});
+  expect(empty.rows.every((row) => row.figures.verdict === '-')).toBe(true);
+  const rows = budgetsOf({
+    routed: resultOf({ 'sluice / nginx': { 'CPU µs/call': 1.2, 'added p50 µs, c=1': 1.4 } }),
+    scan: resultOf({ 'text 10 KB': { parseOverAddon: 9 }, 'list 10 KB': { parseOverAddon: 5 } }),
+    sessions: resultOf({
+      'sluice, its own session': { 'KB a session to 10': 30, 'KB a session to 20': 4 },
+    }),
+    'peers-stdio': resultOf({
+      'call, modern, c=16: sluice': { 'calls/s': 1_000 },
+      'call, modern, c=16: mcp-proxy': { 'calls/s': 100 },
+      'call, legacy, c=16: sluice': { 'calls/s': 600 },
+      'call, legacy, c=16: mcp-proxy': { 'calls/s': 200 },
+    }),
+  }).rows;
+  const verdict = (words: string) => {
+    const row = rows.find(({ name }) => name.includes(words));
+    return [row?.figures.measured, row?.figures.verdict, row?.figures['aim met']];
+  };
+  expect(verdict('CPU of a routed call')).toEqual(['1.20 ×', 'met', 'not met']);
+  expect(verdict('added p50')).toEqual(['1.40 ×', 'not met', 'not met']);
+  expect(verdict('10 KB')).toEqual(['5 ×', 'not met', 'not met']);
+  expect(verdict('each idle session')).toEqual(['4 KB', 'met', 'met']);
+  expect(verdict('from npm')).toEqual(['3 ×', 'not met', 'not met']);
+  expect(verdict('compiled')).toEqual(['not measured in this run (bench peers)', '-', '-']);
+});
+
+test('targets: every row of the report, ours from what was measured', () => {
+  const empty = targetsOf({});
+  expect(empty.rows.length).toBeGreaterThan(20);
+  expect(empty.rows.every((row) => String(row.figures.ours).length > 0)).toBe(true);
+  const pool: BenchResult = {
+    ...resultOf({ '10 connections': { arrayPopPushNs: 12 } }),
+    published: [{ what: 'connection pool get', theirs: 'x', ours: '14 ns' }],
+  };
+  const row = targetsOf({ pool }).rows.find(({ name }) => name.startsWith('connection pool'));
+  expect(row?.figures.ours).toBe('14 ns');
+  expect(row?.figures.alternative).toContain('10 connections 12');
+  expect(row?.figures.report).toContain('83');
 });
 
 test('the echo answers in both eras what its callers look for', () => {
@@ -163,6 +411,16 @@ test('compare: a machine that drifted is told by the rows that are not ours', ()
   expect(shown('call: sluice')).not.toContain('yardsticks');
 });
 
+test('paste: a run takes the place of the one before, between the marks', () => {
+  const paper = readFileSync(join(import.meta.dir, '..', 'docs', 'benchmark.md'), 'utf8');
+  const once = pasted(paper, runWith(123.4, 1));
+  expect(once).toContain('| a | 123 | text |');
+  expect(once).not.toContain('From one short run');
+  expect(pasted(once ?? '', runWith(123.4, 1))).toBe(once);
+  expect(once?.startsWith(paper.slice(0, 1_000))).toBe(true);
+  expect(pasted('no marks', runWith(1, 1))).toBeNull();
+});
+
 test('the page is one file, escaped, without requests', () => {
   const run = runWith(5, 1);
   const rows = [
@@ -183,6 +441,27 @@ test('the page is one file, escaped, without requests', () => {
   expect(page).toContain('<rect class="own"');
   expect(page).toContain('5 <small>± 1</small>');
   expect(page).not.toMatch(/https?:|<script|src=|@import/);
+});
+
+test('the page draws curves with the library that it is given, inside itself', () => {
+  const plot = {
+    title: '</script>',
+    x: { label: 'c', values: [1, 16], log: true },
+    y: { label: 'y' },
+    series: [{ name: 'sluice', values: [1, null] }],
+  };
+  const run = runWith(5, 1);
+  const result = { title: 'T', method: '', checksum: 1, rows: [], plots: [plot] };
+  const library = { notice: 'by N', script: 'var uPlot;', style: '.u{}' };
+  const page = renderPage({ ...run, results: { b: result } }, library);
+  expect(page).toContain('<div class="plot" id="plot-0">');
+  expect(page).toContain('\\u003c/script>');
+  expect(page).toContain('by N');
+  expect(page).not.toMatch(/https?:|src=|@import/);
+  expect(loadCharts('/nowhere')).toBeNull();
+  const own = loadCharts();
+  if (own === null) console.log('no curves here: the package uplot is not installed');
+  else expect(renderPage({ ...run, results: { b: result } }, own)).not.toMatch(/https?:| src=|@import/);
 });
 
 test('routed tools/call, toy size: every reply comes through a real gateway unchanged', async () => {
@@ -230,3 +509,20 @@ test('report: medians, figures, tables, skips', () => {
   expect(renderTable(skippedBench('T', 'no wrk'))).toContain('skipped: no wrk');
   expect(checksumOf('a')).not.toBe(checksumOf('b'));
 });
+
+const REAL_SIZES = ['short', 'full'];
+const REAL_WITHIN_MS = 90 * 60_000;
+
+if (REAL_SIZES.includes(process.env.SLUICE_BENCH ?? ''))
+  test(
+    `all benches, size ${process.env.SLUICE_BENCH}`,
+    async () => {
+      const child = Bun.spawn([process.execPath, join(import.meta.dir, '..', 'bench', 'run.ts')], {
+        stdin: 'ignore',
+        stdout: 'inherit',
+        stderr: 'inherit',
+      });
+      expect(await child.exited).toBe(0);
+    },
+    REAL_WITHIN_MS,
+  );

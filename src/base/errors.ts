@@ -225,6 +225,22 @@ export const ERRORS = Object.freeze({
   GW_ROUTE_PROMPT: row(200, -32602, 'client', 'never', 'Cannot find this prompt'),
   GW_ROUTE_RESOURCE: row(200, -32602, 'client', 'never', 'Cannot find this resource'),
 
+  // peer: another data worker of this gateway
+  GW_PEER_DOWN: row(
+    503,
+    -32603,
+    'gateway',
+    'safe',
+    'Cannot reach the data worker that serves this: it is being started anew',
+  ),
+  GW_PEER_LOST: row(
+    502,
+    -32603,
+    'gateway',
+    'never',
+    'Cannot get the reply: the data worker that served this has died',
+  ),
+
   // upstream: the MCP server or the way to it failed
   GW_UPSTREAM_CONNECT: row(502, -32603, 'upstream', 'fresh-connection', 'Cannot connect to the MCP server'),
   GW_UPSTREAM_TLS: row(502, -32603, 'upstream', 'never', 'Cannot agree on TLS with the MCP server'),
@@ -312,6 +328,13 @@ export const ERRORS = Object.freeze({
     'upstream',
     'safe',
     'Cannot start the MCP server process now: it failed repeatedly and is waiting to be tried again',
+  ),
+  GW_UPSTREAM_OPEN: row(
+    503,
+    -32603,
+    'gateway',
+    'safe',
+    'Cannot use the MCP server now: most of its last replies failed, and it will be tried again in a moment',
   ),
   GW_UPSTREAM_CLOSING: row(
     503,

@@ -4,8 +4,8 @@
 import { type GatewayError, toGatewayError } from '../base/errors.ts';
 import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
 
-/** Hands an upstream's events to a subclass, until the first end of any kind. */
-export abstract class ContainedSink implements UpstreamSink {
+/** Hands an upstream's events to a subclass, until the first end of any kind. `Head` is what its upstream's heads are besides. */
+export abstract class ContainedSink<Head extends ReplyHead = ReplyHead> implements UpstreamSink {
   #isOver = false;
 
   /** True after the end: the subclass hears no more. */
@@ -13,7 +13,7 @@ export abstract class ContainedSink implements UpstreamSink {
     return this.#isOver;
   }
 
-  protected abstract head(head: ReplyHead): void;
+  protected abstract head(head: Head): void;
   /** False asks the upstream to pause. */
   protected abstract data(bytes: Uint8Array): boolean;
   protected abstract ended(): void;
@@ -32,7 +32,7 @@ export abstract class ContainedSink implements UpstreamSink {
     this.#isOver = true;
   }
 
-  onHead(head: ReplyHead): void {
+  onHead(head: Head): void {
     if (this.#isOver) return;
     try {
       this.head(head);

@@ -7,6 +7,7 @@ import { EventReader, type StreamEvent } from '../mcp/sse.ts';
 import type { Scanner } from '../scan/contract.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
 import { ContainedSink } from './contained-sink.ts';
+import type { Leg } from './leg.ts';
 
 /** How a leg's event stream ended. */
 export interface StreamEnd {
@@ -20,26 +21,39 @@ export interface StreamEnd {
   readonly retryMs: number | null;
 }
 
-/** What a leg's stream is made of. */
-export interface LegStreamPlan {
-  readonly scanner: Scanner;
-  readonly onMessage: (message: Message, event: StreamEvent) => void;
-  readonly onOver: (end: StreamEnd) => void;
+/** Who hears of a leg's stream: one for all the legs of a session, since streams that wait are many. */
+export interface LegStreamOwner {
+  onLegMessage(leg: Leg, message: Message, event: StreamEvent): void;
+  onLegOver(sink: LegStreamSink, end: StreamEnd): void;
+}
+
+/** How a leg's stream was opened. */
+export interface LegStreamStart {
+  /** Id of the event after which it goes on, or null. */
+  readonly lastEventId: string | null;
+  /** Wait before the next attempt, should this one reach nobody. */
+  readonly waitMs: number;
 }
 
 /** Reads a leg's event stream. */
 export class LegStreamSink extends ContainedSink {
-  readonly #plan: LegStreamPlan;
+  readonly leg: Leg;
+  readonly began: LegStreamStart;
+  readonly #owner: LegStreamOwner;
+  readonly #scanner: Scanner;
   readonly #reader: EventReader;
   #call: UpstreamCall | null = null;
   #wasOpen = false;
   #lastEventId: string | null = null;
   #retryMs: number | null = null;
 
-  constructor(plan: LegStreamPlan) {
+  constructor(owner: LegStreamOwner, scanner: Scanner, leg: Leg, began: LegStreamStart) {
     super();
-    this.#plan = plan;
-    this.#reader = new EventReader(plan.scanner);
+    this.#owner = owner;
+    this.#scanner = scanner;
+    this.#reader = new EventReader(scanner);
+    this.leg = leg;
+    this.began = began;
   }
 
   /** The call that this sink reads. */
@@ -67,8 +81,8 @@ export class LegStreamSink extends ContainedSink {
     if (event.id !== null) this.#lastEventId = decode(event.id);
     if (event.retry !== null) this.#retryMs = Number(decode(event.retry));
     if (event.data.length === 0) return;
-    const message = readMessage(this.#plan.scanner, event.data);
-    if (!(message instanceof GatewayError)) this.#plan.onMessage(message, event);
+    const message = readMessage(this.#scanner, event.data);
+    if (!(message instanceof GatewayError)) this.#owner.onLegMessage(this.leg, message, event);
   }
 
   protected ended(): void {
@@ -82,7 +96,7 @@ export class LegStreamSink extends ContainedSink {
   }
 
   #tell(error: GatewayError | null): void {
-    this.#plan.onOver({
+    this.#owner.onLegOver(this, {
       wasOpen: this.#wasOpen,
       error,
       lastEventId: this.#lastEventId,

@@ -26,7 +26,8 @@ function replaced(at: Span, raw: string): Edit {
 
 /** The open questions of one session. */
 export class Questions {
-  readonly #open = new Map<string, Question>();
+  /** Made for the first question: most servers ask none. */
+  #open: Map<string, Question> | null = null;
   readonly #scanner: Scanner;
   #nextId = 1;
 
@@ -53,9 +54,9 @@ export class Questions {
   answer(body: Uint8Array, envelope: Int32Array): { readonly leg: Leg; readonly draft: Draft } | null {
     const ours = rawKey(body, envelope, ENVELOPE.id);
     const at = span(envelope, ENVELOPE.id);
-    const question = ours === null ? undefined : this.#open.get(ours);
+    const question = ours === null ? undefined : this.#open?.get(ours);
     if (ours === null || at === null || question === undefined) return null;
-    this.#open.delete(ours);
+    this.#open?.delete(ours);
     // Scanned anew: a server on stdio is told by the answer's own id whether it still waits for it.
     const own = splice(body, [replaced(at, question.id)]);
     const ownEnvelope = new Int32Array(ENVELOPE.length);
@@ -66,7 +67,7 @@ export class Questions {
   /** Where a client's progress notification goes, and with which token; null when its request is not open. */
   progress(body: Uint8Array, envelope: Int32Array): { readonly leg: Leg; readonly draft: Draft } | null {
     const at = span(envelope, ENVELOPE.progressToken);
-    const question = this.#open.get(rawKey(body, envelope, ENVELOPE.progressToken) ?? '');
+    const question = this.#open?.get(rawKey(body, envelope, ENVELOPE.progressToken) ?? '');
     if (at === null || question === undefined || question.progressToken === null) return null;
     return { leg: question.leg, draft: { body, envelope, edits: [replaced(at, question.progressToken)] } };
   }
@@ -75,10 +76,12 @@ export class Questions {
     const at = span(envelope, ENVELOPE.id);
     const id = rawKey(bytes, envelope, ENVELOPE.id);
     if (at === null || id === null) return null;
-    if (this.#open.size >= QUESTIONS_MAX) this.#open.delete(this.#open.keys().next().value ?? '');
+    const open = this.#open ?? new Map<string, Question>();
+    this.#open = open;
+    if (open.size >= QUESTIONS_MAX) open.delete(open.keys().next().value ?? '');
     const ours = `"sluice:${leg.index}:${this.#nextId++}"`;
     const token = span(envelope, ENVELOPE.metaProgressToken);
-    this.#open.set(ours, { leg, id, progressToken: rawKey(bytes, envelope, ENVELOPE.metaProgressToken) });
+    open.set(ours, { leg, id, progressToken: rawKey(bytes, envelope, ENVELOPE.metaProgressToken) });
     // Two servers may choose the same token: the client sees our id there too.
     return splice(bytes, token === null ? [replaced(at, ours)] : [replaced(at, ours), replaced(token, ours)]);
   }
@@ -87,7 +90,7 @@ export class Questions {
   #withdraw(leg: Leg, { bytes, envelope }: Message): Edit | null {
     const at = span(envelope, ENVELOPE.requestId);
     const theirs = rawKey(bytes, envelope, ENVELOPE.requestId);
-    if (at === null) return null;
+    if (at === null || this.#open === null) return null;
     for (const [ours, question] of this.#open) {
       if (question.leg !== leg || question.id !== theirs) continue;
       this.#open.delete(ours);

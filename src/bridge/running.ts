@@ -14,7 +14,8 @@ const RUNNING_MAX = 1_024;
 
 /** Requests by raw id, for cancellation and for streams that are taken up again. */
 export class RunningCalls {
-  readonly #byId = new Map<string, Running>();
+  /** Made for the first request: most sessions wait most of the time. */
+  #byId: Map<string, Running> | null = null;
   #open = 0;
 
   /** Requests whose stream is open. */
@@ -25,28 +26,30 @@ export class RunningCalls {
   /** A request begins at a leg. Returns what to call, once or more often, when its stream is over: it is remembered until it is answered. */
   begin(id: string, leg: Leg, method: string): (isAnswered: boolean) => void {
     const own: Running = { leg, method };
+    const byId = this.#byId ?? new Map<string, Running>();
+    this.#byId = byId;
     this.#open++;
-    this.#byId.delete(id);
-    if (this.#byId.size >= RUNNING_MAX) this.#byId.delete(this.#byId.keys().next().value ?? '');
-    this.#byId.set(id, own);
+    byId.delete(id);
+    if (byId.size >= RUNNING_MAX) byId.delete(byId.keys().next().value ?? '');
+    byId.set(id, own);
     let isOver = false;
     return (isAnswered) => {
       if (!isOver) this.#open--;
       isOver = true;
-      if (isAnswered && this.#byId.get(id) === own) this.#byId.delete(id);
+      if (isAnswered && byId.get(id) === own) byId.delete(id);
     };
   }
 
   /** Where a request runs, or null. */
   legOf(id: string | null): Leg | null {
-    return this.#byId.get(id ?? '')?.leg ?? null;
+    return this.#byId?.get(id ?? '')?.leg ?? null;
   }
 
   /** Method of the request that a response answers, '' when it is not known; it is forgotten with that. */
   answered(response: Message): string {
     const id = rawKey(response.bytes, response.envelope, ENVELOPE.id) ?? '';
-    const method = this.#byId.get(id)?.method ?? '';
-    this.#byId.delete(id);
+    const method = this.#byId?.get(id)?.method ?? '';
+    this.#byId?.delete(id);
     return method;
   }
 }

@@ -5,12 +5,12 @@ import { decode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Message } from '../mcp/envelope.ts';
-import { fullEvent, joinEventId } from '../mcp/sse.ts';
+import { fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
 import type { Leg } from './leg.ts';
-import { LegStreamSink, type StreamEnd } from './leg-stream.ts';
+import { type LegStreamOwner, LegStreamSink, type LegStreamStart, type StreamEnd } from './leg-stream.ts';
 import { bareRequest, type MemberCall } from './member.ts';
 
 /** The client's event stream, as a session sees it. */
@@ -23,20 +23,21 @@ export interface ClientStream {
   overrun(): void;
 }
 
-/** What a session's stream needs. */
-export interface StreamPlan {
-  readonly scanner: Scanner;
-  readonly clock: Clock;
-  readonly log: Log;
+/** The session, as its stream sees it. */
+export interface StreamOwner {
+  readonly tools: { readonly scanner: Scanner; readonly clock: Clock; readonly log: Log };
+  readonly legs: readonly Leg[];
   /** How to speak to a leg. */
-  readonly callOf: (leg: Leg) => MemberCall;
+  callOf(leg: Leg): MemberCall;
   /** A server's message as the client is to see it, or null. */
-  readonly toClient: (leg: Leg, message: Message) => Uint8Array | null;
+  toClient(leg: Leg, message: Message): Uint8Array | null;
 }
 
 /** First wait before a leg's stream is opened again; it doubles up to the last while the server cannot be reached. */
 const REOPEN_FIRST_MS = 1_000;
 const REOPEN_LAST_MS = 30_000;
+/** How a stream is opened that goes on from nowhere. */
+const FRESH: LegStreamStart = Object.freeze({ lastEventId: null, waitMs: REOPEN_FIRST_MS });
 
 /** A leg's call that opens an event stream, from where it broke off if an id is given. */
 export function streamCall(call: MemberCall, lastEventId: string | null): MemberCall {
@@ -48,15 +49,15 @@ export function streamCall(call: MemberCall, lastEventId: string | null): Member
 }
 
 /** The client's stream of one session. */
-export class SessionStream {
-  readonly #plan: StreamPlan;
-  readonly #legs = new Map<Leg, LegStreamSink>();
-  #backlog: Uint8Array[] = [];
+export class SessionStream implements LegStreamOwner {
+  readonly #owner: StreamOwner;
+  /** What waits for a client; null when nothing does. */
+  #backlog: Uint8Array[] | null = null;
   #backlogBytes = 0;
   #client: ClientStream | null = null;
 
-  constructor(plan: StreamPlan) {
-    this.#plan = plan;
+  constructor(owner: StreamOwner) {
+    this.#owner = owner;
   }
 
   get isOpen(): boolean {
@@ -64,24 +65,23 @@ export class SessionStream {
   }
 
   /** The client listens: what waited goes out, and every leg's stream is opened, one of them from where it broke off. */
-  open(
-    client: ClientStream,
-    legs: readonly Leg[],
-    resumed: { readonly leg: Leg; readonly eventId: string } | null,
-  ): void {
+  open(client: ClientStream, resumed: { readonly leg: Leg; readonly eventId: string } | null): void {
     this.#client = client;
-    const events = this.#backlog;
-    this.#backlog = [];
+    const events = this.#backlog ?? [];
+    this.#backlog = null;
     this.#backlogBytes = 0;
     for (const event of events) this.#send(event);
-    for (const leg of legs) if (leg.ready) this.openLeg(leg, resumed?.leg === leg ? resumed.eventId : null);
+    for (const leg of this.#owner.legs) {
+      const isResumed = resumed?.leg === leg;
+      if (leg.ready) this.openLeg(leg, isResumed ? { ...FRESH, lastEventId: resumed.eventId } : FRESH);
+    }
   }
 
   /** That stream of the client is gone. */
   close(client: ClientStream): void {
     if (this.#client !== client) return;
     this.#client = null;
-    for (const leg of [...this.#legs.keys()]) this.closeLeg(leg);
+    for (const leg of this.#owner.legs) this.closeLeg(leg);
   }
 
   /** The session ends, and the client's stream with it. */
@@ -93,28 +93,24 @@ export class SessionStream {
   }
 
   /** Opens a leg's stream if the client listens and there is none. */
-  openLeg(leg: Leg, lastEventId: string | null = null, waitMs = REOPEN_FIRST_MS): void {
-    if (this.#client === null || this.#legs.has(leg)) return;
-    const { scanner, callOf } = this.#plan;
-    const sink: LegStreamSink = new LegStreamSink({
-      scanner,
-      onMessage: (message, event) => this.push(leg, message, event.id),
-      onOver: (end) => this.#onLegOver(leg, sink, end, { lastEventId, waitMs }),
-    });
-    this.#legs.set(leg, sink);
-    sink.start(leg.member.upstream.send(bareRequest('GET', streamCall(callOf(leg), lastEventId)), sink));
+  openLeg(leg: Leg, began = FRESH): void {
+    if (this.#client === null || leg.stream !== null) return;
+    const sink = new LegStreamSink(this, this.#owner.tools.scanner, leg, began);
+    leg.stream = sink;
+    const call = streamCall(this.#owner.callOf(leg), began.lastEventId);
+    sink.start(leg.member.upstream.send(bareRequest('GET', call), sink));
   }
 
   /** Lets go of a leg's stream. */
   closeLeg(leg: Leg): void {
-    const sink = this.#legs.get(leg);
-    this.#legs.delete(leg);
+    const sink = leg.stream;
+    leg.stream = null;
     sink?.stop();
   }
 
   /** A server's message outside of any call; `eventId` is the server's own. */
   push(leg: Leg, message: Message, eventId: Uint8Array | null): void {
-    const bytes = this.#plan.toClient(leg, message);
+    const bytes = this.#owner.toClient(leg, message);
     if (bytes === null) return;
     const id = eventId === null ? null : joinEventId(leg.member.spec.name, 'session', decode(eventId));
     const event = fullEvent(bytes, id, null);
@@ -130,34 +126,36 @@ export class SessionStream {
   }
 
   #keep(leg: Leg, event: Uint8Array): void {
+    const backlog = this.#backlog ?? [];
+    this.#backlog = backlog;
     const isFull =
-      this.#backlog.length >= LIMITS.sessionBacklogMax ||
+      backlog.length >= LIMITS.sessionBacklogMax ||
       this.#backlogBytes + event.length > LIMITS.downstreamBufferBytesMax;
     if (isFull)
-      return this.#plan.log.warn(
+      return this.#owner.tools.log.warn(
         'a message was dropped: the client opened no stream and its backlog is full',
         {
           server: leg.member.spec.name,
         },
       );
-    this.#backlog.push(event);
+    backlog.push(event);
     this.#backlogBytes += event.length;
   }
 
-  #onLegOver(
-    leg: Leg,
-    sink: LegStreamSink,
-    end: StreamEnd,
-    began: { readonly lastEventId: string | null; readonly waitMs: number },
-  ): void {
-    if (this.#legs.get(leg) !== sink) return;
-    this.#legs.delete(leg);
+  onLegMessage(leg: Leg, message: Message, event: StreamEvent): void {
+    this.push(leg, message, event.id);
+  }
+
+  onLegOver(sink: LegStreamSink, end: StreamEnd): void {
+    const { leg, began } = sink;
+    if (leg.stream !== sink) return;
+    leg.stream = null;
     // 405, a lost session or a fault of ours: trying again would bring the same.
     if (!end.wasOpen && end.error?.row.source !== 'upstream') return;
-    const from = end.lastEventId ?? began.lastEventId;
+    const lastEventId = end.lastEventId ?? began.lastEventId;
     const waitMs = end.wasOpen ? (end.retryMs ?? REOPEN_FIRST_MS) : began.waitMs;
-    this.#plan.clock.after(Math.min(waitMs, REOPEN_LAST_MS), () => {
-      if (leg.ready) this.openLeg(leg, from, end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2);
+    this.#owner.tools.clock.after(Math.min(waitMs, REOPEN_LAST_MS), () => {
+      if (leg.ready) this.openLeg(leg, { lastEventId, waitMs: end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2 });
     });
   }
 }

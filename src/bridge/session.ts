@@ -5,16 +5,18 @@ import { GatewayError } from '../base/errors.ts';
 import { has, type Message, objectAt, rawKey, span } from '../mcp/envelope.ts';
 import { isSafeToken } from '../mcp/headers.ts';
 import { isObject, stringMember } from '../mcp/json.ts';
+import { LEGACY_VERSIONS } from '../mcp/protocol.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
 import type { Collected } from './collect.ts';
-import { type Leg, newLeg } from './leg.ts';
+import type { KeptMessages } from './kept.ts';
+import { type Leg, NO_RESULT, newLeg, takeResult } from './leg.ts';
 import { IgnoreSink } from './leg-stream.ts';
 import { ask, bareRequest, type Draft, type Member, type MemberCall } from './member.ts';
 import { Questions } from './questions.ts';
 import { RunningCalls } from './running.ts';
-import { SessionStream } from './session-stream.ts';
+import { SessionStream, type StreamOwner } from './session-stream.ts';
 
 /** What sessions need of their surroundings. */
 export interface SessionTools {
@@ -27,16 +29,12 @@ export interface SessionTools {
   readonly memberTimeoutMs: number;
 }
 
-/** What a session is made of: the client's `initialize` and the headers that every leg may see. */
+/** What a session is made of: the bytes of the client's `initialize` and the headers that every leg may see. */
 export interface SessionStart {
-  readonly initialize: Draft;
+  readonly initialize: Uint8Array;
   readonly headers: readonly string[];
-}
-
-/** Notifications that a late or healed leg must hear as well: they set what its server is to know of the client. */
-interface Kept {
-  initialized: Draft | null;
-  level: Draft | null;
+  /** Keeps that, and what else a late leg must hear. */
+  readonly kept: KeptMessages;
 }
 
 /** True when a server said that it does not know the session, so that it executed nothing. */
@@ -45,32 +43,32 @@ export function isSessionLost(reply: Collected | GatewayError): boolean {
 }
 
 /** A legacy client's session at an aggregated endpoint. */
-export class Session {
+export class Session implements StreamOwner {
   readonly id: string;
   readonly legs: readonly Leg[];
   readonly running = new RunningCalls();
   readonly stream: SessionStream;
   usedAtMs: number;
-  readonly #start: SessionStart;
-  readonly #tools: SessionTools;
+  readonly tools: SessionTools;
+  readonly #headers: readonly string[];
+  readonly #kept: KeptMessages;
+  readonly #initialize: Uint8Array;
+  /** Notifications that a late or healed leg must hear as well: they set what its server is to know of the client. */
+  #initialized: Uint8Array | null = null;
+  #level: Uint8Array | null = null;
   readonly #questions: Questions;
-  readonly #kept: Kept = { initialized: null, level: null };
   #over = false;
 
   constructor(id: string, tools: SessionTools, members: readonly Member[], start: SessionStart) {
     this.id = id;
-    this.#tools = tools;
-    this.#start = start;
+    this.tools = tools;
+    this.#headers = start.headers;
+    this.#kept = start.kept;
+    this.#initialize = start.kept.keep(start.initialize);
     this.#questions = new Questions(tools.scanner);
     this.usedAtMs = tools.clock.now();
     this.legs = members.map(newLeg);
-    this.stream = new SessionStream({
-      scanner: tools.scanner,
-      clock: tools.clock,
-      log: tools.log,
-      callOf: (leg) => this.#ownCall(leg),
-      toClient: (leg, message) => this.toClient(leg, message),
-    });
+    this.stream = new SessionStream(this);
   }
 
   get over(): boolean {
@@ -83,7 +81,7 @@ export class Session {
   }
 
   touch(): void {
-    this.usedAtMs = this.#tools.clock.now();
+    this.usedAtMs = this.tools.clock.now();
   }
 
   /** The leg of a server by name, or null. */
@@ -93,12 +91,13 @@ export class Session {
 
   /** How to speak to a leg. */
   legCall(leg: Leg, exchangeId: string): MemberCall {
-    const headers = [...this.#start.headers];
+    const headers = [...this.#headers];
     if (leg.protocolVersion !== null) headers.push('mcp-protocol-version', leg.protocolVersion);
     return { era: 'legacy', headers, session: leg.sessionId, exchangeId };
   }
 
-  #ownCall(leg: Leg): MemberCall {
+  /** The same for what no exchange of the client asks for. */
+  callOf(leg: Leg): MemberCall {
     return this.legCall(leg, this.id.slice(0, 8));
   }
 
@@ -106,22 +105,27 @@ export class Session {
 
   /** Initializes a leg; resolves with what went wrong, or null. */
   async openLeg(leg: Leg): Promise<GatewayError | null> {
-    const { clock, memberTimeoutMs } = this.#tools;
+    const { clock, memberTimeoutMs } = this.tools;
     const startedAtMs = clock.now();
-    const { headers, initialize } = this.#start;
-    const call: MemberCall = { era: 'legacy', headers, session: null, exchangeId: this.id.slice(0, 8) };
+    const draft = this.#kept.draft(this.#initialize);
+    const call: MemberCall = {
+      era: 'legacy',
+      headers: this.#headers,
+      session: null,
+      exchangeId: this.id.slice(0, 8),
+    };
     const reply = await ask(
-      this.#tools,
+      this.tools,
       leg.member,
-      { call, draft: initialize },
+      { call, draft },
       { timeoutMs: memberTimeoutMs, onOther: (message) => this.stream.push(leg, message, null) },
     );
     const fault = reply instanceof GatewayError ? reply : takeInitialize(leg, reply);
     leg.fault = fault;
     leg.retryAtMs = clock.now() + (clock.now() - startedAtMs);
     if (fault !== null) return fault;
-    if (this.#kept.initialized !== null) await this.#tell(leg, this.#kept.initialized);
-    if (this.#kept.level !== null) void this.#tell(leg, this.#kept.level);
+    if (this.#initialized !== null) await this.#tell(leg, this.#kept.draft(this.#initialized));
+    if (this.#level !== null) void this.#tell(leg, this.#kept.draft(this.#level));
     leg.ready = true;
     if (this.#over) {
       this.#closeLeg(leg);
@@ -143,8 +147,14 @@ export class Session {
     this.stream.closeLeg(leg);
     leg.healing = this.openLeg(leg).finally(() => {
       leg.healing = null;
+      leg.result = NO_RESULT;
     });
     return leg.healing;
+  }
+
+  /** The client's initialize is answered: of its legs' results only what they declared matters from now on. */
+  forgetResults(): void {
+    for (const leg of this.legs) leg.result = NO_RESULT;
   }
 
   /** Ends the session and its legs. */
@@ -158,7 +168,7 @@ export class Session {
   #closeLeg(leg: Leg): void {
     leg.ready = false;
     if (leg.sessionId === null) return;
-    leg.member.upstream.send(bareRequest('DELETE', this.#ownCall(leg)), new IgnoreSink());
+    leg.member.upstream.send(bareRequest('DELETE', this.callOf(leg)), new IgnoreSink());
   }
 
   // ── from the client ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,12 +176,12 @@ export class Session {
   /** Sends a notification or an answer to a leg; failures are logged, there is nobody to tell. */
   async #tell(leg: Leg, draft: Draft): Promise<void> {
     const bounds = {
-      timeoutMs: this.#tools.memberTimeoutMs,
+      timeoutMs: this.tools.memberTimeoutMs,
       onOther: (message: Message) => this.stream.push(leg, message, null),
     };
-    const reply = await ask(this.#tools, leg.member, { call: this.#ownCall(leg), draft }, bounds);
+    const reply = await ask(this.tools, leg.member, { call: this.callOf(leg), draft }, bounds);
     if (!(reply instanceof GatewayError)) return;
-    this.#tools.log.warn('a notification did not reach its server', {
+    this.tools.log.warn('a notification did not reach its server', {
       server: leg.member.spec.name,
       code: reply.code,
     });
@@ -184,13 +194,13 @@ export class Session {
 
   /** `notifications/initialized` came: every leg that is up hears it, later ones hear it when they are. */
   initialized(draft: Draft): void {
-    this.#kept.initialized = draft;
+    this.#initialized = this.#kept.keep(draft.body);
     this.tellAll(draft);
   }
 
   /** `logging/setLevel` came: likewise. */
   setLevel(draft: Draft): void {
-    this.#kept.level = draft;
+    this.#level = this.#kept.keep(draft.body);
     this.tellAll(draft);
   }
 
@@ -238,8 +248,9 @@ function takeInitialize(leg: Leg, { message, status, sessionId }: Collected): Ga
       'GW_UPSTREAM_MESSAGE',
       'initialize was answered with a malformed protocolVersion',
     );
-  leg.result = objectAt(message.bytes, message.envelope, ENVELOPE.result);
+  takeResult(leg, objectAt(message.bytes, message.envelope, ENVELOPE.result));
   leg.sessionId = sessionId;
-  leg.protocolVersion = version;
+  // Sessions are many and versions few: the text is kept once.
+  leg.protocolVersion = LEGACY_VERSIONS.find((known) => known === version) ?? version;
   return null;
 }

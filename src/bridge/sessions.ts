@@ -2,6 +2,7 @@
 // Called by proxy/aggregate-legacy.ts. Promises: ids come from the cryptographic source; sessions are bounded in number, and end with their legs when
 // idle too long.
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
+import { KeptMessages } from './kept.ts';
 import type { Member } from './member.ts';
 import { Session, type SessionStart, type SessionTools } from './session.ts';
 
@@ -14,9 +15,11 @@ export type SessionFault = Extract<ErrorCode, 'GW_SESSION_MISSING' | 'GW_SESSION
 export class SessionTable {
   readonly #tools: SessionTools;
   readonly #sessions = new Map<string, Session>();
+  readonly #kept: KeptMessages;
 
   constructor(tools: SessionTools) {
     this.#tools = tools;
+    this.#kept = new KeptMessages(tools.scanner);
   }
 
   get size(): number {
@@ -24,12 +27,12 @@ export class SessionTable {
   }
 
   /** Makes a session, or says that there are too many. */
-  open(members: readonly Member[], start: SessionStart): Session | GatewayError {
+  open(members: readonly Member[], start: Omit<SessionStart, 'kept'>): Session | GatewayError {
     if (this.#sessions.size >= this.#tools.sessionsMax) {
       return new GatewayError('GW_SESSION_LIMIT', `${this.#sessions.size} sessions are open`);
     }
     const id = base64Url(this.#tools.random.bytes(SESSION_ID_BYTES));
-    const session = new Session(id, this.#tools, members, start);
+    const session = new Session(id, this.#tools, members, { ...start, kept: this.#kept });
     this.#sessions.set(id, session);
     return session;
   }

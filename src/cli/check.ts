@@ -2,6 +2,7 @@
 // Called by program.ts. Promises: starts nothing, connects to nothing; secrets are not printed; exit code 2 when refused.
 import { type LoadedConfig, loadConfig } from '../control/load.ts';
 import { isSecret, type KeyPath, keyText, noteLine } from '../control/problem.ts';
+import type { Transport } from '../runtime/runtime.ts';
 import type { EndpointSpec } from '../snapshot.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
 import { findConfig, NO_CONFIG, prepare, printProblems, type Ready } from './configure.ts';
@@ -44,6 +45,9 @@ export interface CheckReport {
   readonly ok: true;
   readonly file: string;
   readonly url: string;
+  readonly transport: Transport;
+  /** Data workers that it would start on this machine. */
+  readonly workers: number;
   readonly endpoints: readonly {
     readonly path: string;
     readonly servers: readonly string[];
@@ -76,6 +80,8 @@ function describe(file: string, loaded: LoadedConfig, ready: Ready): CheckReport
     ok: true,
     file,
     url: `${listen.tls === null ? 'http' : 'https'}://${host}:${listen.port}`,
+    transport: listen.transport,
+    workers: ready.workers,
     endpoints: snapshot.endpoints.map(endpoint),
     servers: servers.map(({ name, target }) => ({
       name,
@@ -137,6 +143,7 @@ export function reportText(report: CheckReport, colour: boolean): string {
   return [
     `${paint.bold(report.file)} is valid\n\n`,
     columns(rows),
+    `\nServed by ${report.workers} data worker${report.workers === 1 ? '' : 's'} over ${report.transport}\n`,
     report.disabled.length === 0 ? '' : `\nDisabled: ${report.disabled.join(', ')}\n`,
     lines.length === 0 ? '' : `\nSettings that the file decides:\n${columns(lines)}`,
     report.notes.length === 0 ? '' : `\nNotes:\n${report.notes.map((note) => `  ${note}\n`).join('')}`,

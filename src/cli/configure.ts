@@ -5,11 +5,12 @@ import { compile } from '../control/compile.ts';
 import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
 import { resolvePath } from '../control/place.ts';
 import { noteLine, problemLine } from '../control/problem.ts';
-import type { Config } from '../control/schema.ts';
+import { type Config, SOCKETS_RULE, speaksMore } from '../control/schema.ts';
 import type { Level } from '../observe/log.ts';
-import { isScanPreference } from '../scan/scan.ts';
+import type { Transport } from '../runtime/runtime.ts';
+import { isScanPreference } from '../scan/preference.ts';
 import type { Snapshot } from '../snapshot.ts';
-import type { World } from './world.ts';
+import { type World, workersWanted } from './world.ts';
 
 /** Names looked for in the working directory, in this order. */
 const LOCAL_NAMES = [
@@ -53,6 +54,13 @@ function homeConfig(world: World): string | null {
   return home === undefined || home === '' ? null : `${home}/.config/sluice`;
 }
 
+/** Directory for what the gateway keeps (XDG Base Directory Specification), or null without a home. */
+function homeState(world: World): string | null {
+  const { XDG_STATE_HOME: xdg, HOME: home } = world.env;
+  if (xdg?.startsWith('/') === true) return `${xdg}/sluice`;
+  return home === undefined || home === '' ? null : `${home}/.local/state/sluice`;
+}
+
 /** Said when there is no configuration. */
 export const NO_CONFIG = `cannot find a configuration here (${LOCAL_NAMES.join(', ')}) or in ~/.config/sluice
 Make one: write sluice.yaml with the lines
@@ -87,6 +95,8 @@ export function printProblems(world: World, refused: RefusedConfig): void {
 export interface Overrides {
   readonly host?: string;
   readonly port?: number;
+  readonly transport?: Transport;
+  readonly workers?: Config['workers'];
   readonly log?: Level;
 }
 
@@ -95,6 +105,10 @@ export interface Ready {
   readonly snapshot: Snapshot;
   readonly level: Level;
   readonly scan: Config['scan'];
+  /** Data workers to start. */
+  readonly workers: number;
+  /** Where data is kept; null: nowhere. */
+  readonly dataDir: string | null;
 }
 
 /** Compiles a configuration under the overrides; null after the reason was printed (then the exit code is 2). */
@@ -104,11 +118,22 @@ export function prepare(
   overrides: Overrides,
 ): Ready | null {
   const { config, material } = loaded;
-  const { host = config.listen.host, port = config.listen.port, log = config.log.level } = overrides;
+  const { log = config.log.level, host, port, transport } = overrides;
+  const listen = {
+    ...config.listen,
+    ...(host !== undefined && { host }),
+    ...(port !== undefined && { port }),
+    ...(transport !== undefined && { transport }),
+  };
+  if (listen.transport === 'sockets' && speaksMore(listen)) {
+    world.err(`sluice: cannot use --transport sockets here; allowed: uwebsockets, ${SOCKETS_RULE}\n`);
+    return null;
+  }
+  const workers = workersWanted(world, overrides.workers ?? config.workers);
   const scan = scanPreference(world, config.scan);
   if (scan === null) return null;
   const snapshot = compile({
-    config: { ...config, listen: { ...config.listen, host, port } },
+    config: { ...config, listen },
     material,
     env: world.env,
     epoch: 1,
@@ -117,7 +142,7 @@ export function prepare(
     world.err('sluice: cannot serve: every server of the configuration is disabled\n');
     return null;
   }
-  return { snapshot, level: log, scan };
+  return { snapshot, level: log, scan, workers, dataDir: config.dataDir ?? homeState(world) };
 }
 
 function scanPreference(world: World, configured: Config['scan']): Config['scan'] | null {

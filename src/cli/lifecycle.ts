@@ -1,7 +1,8 @@
 // A gateway from its start to its end: ready line, welcome, drain on the first signal, stop on the second.
 // Called by serve and run. Promises: resolves to the exit code once nothing is left running.
 import { encode } from '../base/bytes.ts';
-import type { WarmThread } from '../gateway.ts';
+import { KeyKeeper } from '../control/keys.ts';
+import type { WarmThreads } from '../gateway.ts';
 import { createLog, type Level, type Log, type LogOutput } from '../observe/log.ts';
 import type { Ready } from './configure.ts';
 import { EXIT, type World } from './world.ts';
@@ -27,12 +28,15 @@ export function openLog(world: World, level: Level): Log {
 export async function serveUntilStopped(
   world: World,
   request: ServeRequest,
-  warm?: WarmThread,
+  warm?: WarmThreads,
 ): Promise<number> {
-  const { snapshot, scan, level } = request;
+  const { snapshot, scan, level, workers } = request;
+  const { runtime } = world;
   const log = openLog(world, level);
-  const { startGateway } = await import('../gateway.ts');
-  const gateway = await startGateway({ runtime: world.runtime, snapshot, log, scan, logLevel: level }, warm);
+  const keeper = new KeyKeeper({ ...runtime, log }, request.dataDir);
+  const [keys, { startGateway }] = await Promise.all([keeper.refresh(), import('../gateway.ts')]);
+  const gateway = await startGateway({ runtime, snapshot, log, scan, logLevel: level, workers, keys }, warm);
+  keeper.watch((renewed) => gateway.renewKeys(renewed));
   // The gateway has logged why it died by then.
   const died = gateway.died.then(() => EXIT.failed);
   const stopped = Promise.race([untilStopped(world, gateway), died]);
@@ -42,6 +46,7 @@ export async function serveUntilStopped(
     url: gateway.url,
     urls: snapshot.endpoints.map((endpoint) => gateway.url + endpoint.path),
     readyMs: world.sinceStartMs(),
+    workers,
     scanner: gateway.scanner.name,
     kernel: gateway.scanner.kernel,
     scannerReason: gateway.scanner.reason,
@@ -51,7 +56,11 @@ export async function serveUntilStopped(
     const { welcomeText } = await import('./welcome.ts');
     world.out(await welcomeText(gateway.url, snapshot, world.isColourWanted()));
   }
-  return await stopped;
+  try {
+    return await stopped;
+  } finally {
+    keeper.close();
+  }
 }
 
 /** The part of a gateway that a signal needs. */

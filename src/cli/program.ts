@@ -3,6 +3,7 @@
 // a wrong command line exits with 2 and says what is allowed; nothing a command throws escapes.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { GatewayError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 import { EXIT, type World } from './world.ts';
 
 /** Where `list` and `call` look for a gateway unless told otherwise. */
@@ -68,6 +69,13 @@ function addServe(program: Command, world: World, done: (exitCode: number) => vo
     .addOption(configOption())
     .option('--host <host>', 'listen on this address instead of listen.host')
     .option('--port <port>', 'listen on this port instead of listen.port; 0 takes any free one', port)
+    .option('--workers <count>', 'threads that serve, instead of workers: a number, or auto', workers)
+    .addOption(
+      new Option('--transport <name>', 'what reads requests, instead of listen.transport').choices([
+        'uwebsockets',
+        'sockets',
+      ]),
+    )
     .addOption(levelOption())
     .option('--welcome', 'print what to try next once it serves')
     .addHelpText(
@@ -89,6 +97,7 @@ function addRun(program: Command, world: World, done: (exitCode: number) => void
     .argument('<command...>', 'the program to start and its arguments')
     .option('--host <host>', 'listen on this address', '127.0.0.1')
     .option('--port <port>', 'listen on this port; 0 takes any free one', port, 8700)
+    .option('--workers <count>', 'threads that serve: a number, or auto (default: auto)', workers)
     .option('--name <name>', 'name of the server, for /mcp/<name> and the log (default: from the command)')
     .addOption(levelOption())
     .passThroughOptions()
@@ -237,6 +246,10 @@ function port(text: string): number {
   if (/^[0-9]{1,5}$/.test(text) && value <= 65_535) return value;
   // commander asks for this class.
   throw new InvalidArgumentError('Allowed: a whole number from 0 to 65535.');
+}
+
+function workers(text: string): number | 'auto' {
+  return text === 'auto' ? text : whole(1, LIMITS.workersMax)(text);
 }
 
 function whole(least: number, most: number): (text: string) => number {

@@ -13,6 +13,7 @@ import { EXIT, type World } from './world.ts';
 export interface RunOptions {
   readonly host: string;
   readonly port: number;
+  readonly workers?: number | 'auto';
   readonly name?: string;
   readonly log?: Level;
 }
@@ -35,7 +36,8 @@ export async function run(world: World, command: readonly string[], options: Run
   }
   const config = anchorPaths(checked.config, world.cwd);
   const ready = prepare(world, { config, material: new Map() }, options);
-  return ready === null ? EXIT.usage : serveUntilStopped(world, { ...ready, welcome: false });
+  // The sessions of a process end with it: keys that outlive it would open nothing.
+  return ready === null ? EXIT.usage : serveUntilStopped(world, { ...ready, dataDir: null, welcome: false });
 }
 
 /** Programs that start another one: their first argument that is no option says more. */

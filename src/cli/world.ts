@@ -1,6 +1,7 @@
 // What a command needs of the process it runs in.
 // Called by main.ts (makes it), every file of cli/ (takes it) and tests (fake it). Promises: no command reads the
 // environment, prints or waits for a signal in any other way.
+import { LIMITS } from '../base/limits.ts';
 import type { Environment } from '../control/references.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
@@ -25,4 +26,9 @@ export interface World {
   onStopSignal(callback: (exitCode: number) => void): void;
   /** Milliseconds since the process began, whole. */
   sinceStartMs(): number;
+}
+
+/** Number of data workers that a setting means on this machine. */
+export function workersWanted(world: World, asked: number | 'auto'): number {
+  return asked === 'auto' ? Math.min(world.runtime.parallelism, LIMITS.workersMax) : asked;
 }

@@ -102,7 +102,7 @@ function collect(issue: Issue, base: KeyPath, raw: unknown, flaws: Flaw[]): void
       flaws.push({ code: 'GW_CONFIG_KEY', path: [...path, key], detail: unknownKey(key, known) });
     return;
   }
-  if (issue.code === 'invalid_union') {
+  if (issue.code === 'invalid_union' && path[0] === 'servers') {
     collectUnion(issue, path, raw, flaws);
     return;
   }
@@ -212,7 +212,7 @@ function bare(schema: z.core.$ZodType | undefined, value: unknown): z.core.$ZodT
 /** What the schema allows where an issue arose, in words. */
 function allowedFor(issue: Issue, schema: z.core.$ZodTypes): string {
   const range = rangeOf(schema);
-  if (range !== null && issue.code !== 'custom') return range;
+  if (range !== null && issue.code !== 'custom' && issue.code !== 'invalid_union') return range;
   switch (issue.code) {
     case 'invalid_type':
       return TYPES[issue.expected] ?? issue.expected;

@@ -3,6 +3,7 @@
 // on; every value in the result is plain data, so that it crosses threads as a message.
 import { assert, must } from '../base/assert.ts';
 import { encode } from '../base/bytes.ts';
+import type { BreakerSettings } from '../memory/breaker-cell.ts';
 import type { EndpointSpec, FrontSpec, ListenSpec, Snapshot } from '../snapshot.ts';
 import type { HttpTarget, ServerSpec, StdioTarget } from '../upstream/spec.ts';
 import type { Environment } from './references.ts';
@@ -45,10 +46,12 @@ export function compile(input: CompileInput): Snapshot {
 }
 
 function compileListen(config: Config, material: ReadonlyMap<string, string>): ListenSpec {
-  const { host, port, idleTimeoutMs, tls, http2, http3 } = config.listen;
+  const { transport, host, port, idleTimeoutMs, tls, http2, http3 } = config.listen;
   assert(tls !== undefined || !(http2 || http3), 'HTTP/2 and HTTP/3 come with TLS');
+  assert(transport === 'uwebsockets' || tls === undefined, 'our own transport speaks plain HTTP');
   assert(Number.isInteger(port) && port >= 0 && port <= 65_535, 'a port is a 16-bit number');
   return {
+    transport,
     host: bareHost(host),
     port,
     idleTimeoutMs,
@@ -118,7 +121,13 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
     replyIdleTimeoutMs: timeouts.replyIdleMs,
     totalTimeoutMs: timeouts.totalMs,
     queueDepthMax: server.queueDepthMax,
+    breaker: breakerSettings(server.breaker),
   };
+}
+
+function breakerSettings({ enabled, ...settings }: ServerConfig['breaker']): BreakerSettings | null {
+  // A trial that hangs is given up when its failure could no longer belong to the outage that it probes.
+  return enabled ? { ...settings, trialMs: settings.windowMs } : null;
 }
 
 function httpTarget(server: HttpServerConfig, material: ReadonlyMap<string, string>): HttpTarget {

@@ -12,6 +12,7 @@ export interface SchemaNode {
   readonly default?: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly const?: string;
   readonly enum?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly required?: readonly string[];

@@ -15,7 +15,8 @@ export function anchorPaths(config: Config, directory: string): Config {
     servers[name] = anchorServer(server, directory);
   const { tls } = config.listen;
   const listenTls = tls === undefined ? {} : { tls: anchorKeys(tls, ['cert', 'key', 'clientCa'], directory) };
-  return { ...config, listen: { ...config.listen, ...listenTls }, servers };
+  const anchored = { ...config, listen: { ...config.listen, ...listenTls }, servers };
+  return anchorKeys(anchored, ['dataDir'], directory);
 }
 
 function anchorServer(server: ServerConfig, directory: string): ServerConfig {

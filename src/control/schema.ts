@@ -3,6 +3,7 @@
 // Promises: an option that is here does something; unknown keys are refused; defaults that are limits come from base/limits.ts.
 import * as z from 'zod/mini';
 import { LIMITS } from '../base/limits.ts';
+import type { Transport } from '../runtime/runtime.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 import { SERVER_NAME, SERVER_NAME_RULE, serverSchema } from './server-schema.ts';
 
@@ -32,12 +33,31 @@ const listenTls = told(
   'Serves HTTPS with these files. Left out: plain HTTP.',
 );
 
+const TRANSPORTS = ['uwebsockets', 'sockets'] as const satisfies readonly Transport[];
+
+/** Why `sockets` is refused, for messages. */
+export const SOCKETS_RULE = 'or sockets without tls, http2 and http3, since it speaks plain HTTP/1.1 only';
+
+/** True when a listener speaks more than plain HTTP/1.1. */
+export function speaksMore(listener: {
+  readonly tls?: unknown;
+  readonly http2: boolean;
+  readonly http3: boolean;
+}): boolean {
+  return listener.tls !== undefined || listener.http2 || listener.http3;
+}
+
 const listen = told(
   z.prefault(
     z
       .strictObject({
         host: told(z._default(text(''), '127.0.0.1'), 'Address to listen on.'),
         port: whole('port', { min: 0, max: 65_535, value: 8700 }, 'Port to listen on; 0 takes any free one.'),
+        transport: choice(
+          TRANSPORTS,
+          'uwebsockets',
+          "What reads requests and writes replies. `uwebsockets`: the HTTP server inside Bun. `sockets`: the gateway's own HTTP/1.1 on raw sockets, which saves about a third of the CPU time of a call; the price is a request parser of the gateway's own, younger and less widely used than the other, and plain HTTP/1.1 only: refused together with `tls`, `http2` or `http3`.",
+        ),
         // 75 s outlives the 60 s for which load balancers commonly keep their own side; Bun counts up to 255 s.
         idleTimeoutMs: time(
           1_000,
@@ -66,6 +86,10 @@ const listen = told(
         ),
       })
       .check(
+        z.refine((value) => value.transport !== 'sockets' || !speaksMore(value), {
+          path: ['transport'],
+          error: `uwebsockets, ${SOCKETS_RULE}`,
+        }),
         z.refine((value) => value.tls !== undefined || !value.http2, {
           path: ['http2'],
           error: 'false, or true together with tls',
@@ -115,13 +139,13 @@ const limits = told(
         'exchangesMax',
         'exchanges',
         [1, 1_000_000],
-        'Exchanges under way at once; more are refused with 503.',
+        'Exchanges that each worker has under way at once; more are refused with 503.',
       ),
       sessionsMax: limit(
         'sessionsMax',
         'sessions',
         [1, 10_000_000],
-        'Sessions of clients before MCP 2026-07-28 that are held at once; more are refused with 503.',
+        'Sessions of clients before MCP 2026-07-28 that each worker holds at once; more are refused with 503.',
       ),
       sessionIdleMs: limit(
         'sessionIdleMs',
@@ -147,6 +171,16 @@ const limits = told(
   'Bounds on what clients may ask for.',
 );
 
+const workers = told(
+  z._default(
+    z.union([z.literal('auto'), z.int().check(z.minimum(1), z.maximum(LIMITS.workersMax))], {
+      error: `'auto', or a whole number from 1 to ${LIMITS.workersMax}`,
+    }),
+    'auto',
+  ),
+  'Threads that serve clients, each with a listener of its own on the same port. `auto`: as many as there are processors to run them.',
+);
+
 const log = told(
   z.prefault(
     z.strictObject({
@@ -165,8 +199,14 @@ const log = told(
 export const configSchema = z.strictObject({
   $schema: z.optional(told(z.string(), 'For editors: where the JSON Schema of this file is.')),
   listen,
+  workers,
   limits,
   log,
+  dataDir: z.optional(
+    file(
+      'Directory where the gateway keeps its data, such as the keys of session ids; made when it is missing. Left out: `$XDG_STATE_HOME/sluice`, or `~/.local/state/sluice`.',
+    ),
+  ),
   prefix: choice(
     ['auto', 'always'],
     'auto',

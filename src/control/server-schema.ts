@@ -2,6 +2,7 @@
 // Called by schema.ts, check.ts, clients.ts, compile.ts. Promises: as schema.ts.
 import * as z from 'zod/mini';
 import { LIMITS } from '../base/limits.ts';
+import { BREAKER_FAILURES_MAX, BREAKER_MS_MAX, BREAKER_TRIALS_MAX } from '../memory/breaker-cell.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 
 /** Names that are safe as a path segment and before the `__` of a prefixed name. */
@@ -109,8 +110,46 @@ const timeouts = told(
   'Deadlines of one exchange with this server.',
 );
 
+const breaker = told(
+  z.prefault(
+    z.strictObject({
+      enabled: flag(true, 'False sends every request, however many have failed.'),
+      failures: whole(
+        'requests',
+        { min: 1, max: BREAKER_FAILURES_MAX, value: LIMITS.breakerFailures },
+        'Failures within the window that it takes, counted over all workers.',
+      ),
+      sharePercent: whole(
+        'percent',
+        { min: 0, max: 100, value: LIMITS.breakerSharePercent },
+        'Share of the requests of the window that must have failed.',
+      ),
+      windowMs: time(
+        100,
+        BREAKER_MS_MAX,
+        LIMITS.breakerWindowMs,
+        'Length of the window; it begins with a failure, and what succeeded in as long before it counts as well.',
+      ),
+      openMs: time(
+        1,
+        BREAKER_MS_MAX,
+        LIMITS.breakerOpenMs,
+        'Time during which requests are refused with 503 before one is tried.',
+      ),
+      trials: whole(
+        'requests',
+        { min: 1, max: BREAKER_TRIALS_MAX, value: LIMITS.breakerTrials },
+        'Requests that may be tried at once; the first that succeeds ends the outage, one that fails prolongs it.',
+      ),
+    }),
+    {},
+  ),
+  'When the server is left alone because it is down: time-outs, connections that fail or break off, broken framing, 5xx, processes that do not start or that end count as failures; errors that a tool or the protocol reports do not.',
+);
+
 const common = {
   timeouts,
+  breaker,
   queueDepthMax: whole(
     'requests',
     { min: 0, max: 1_000_000, value: LIMITS.queueDepthMax },
@@ -185,7 +224,7 @@ const httpServer = told(
     connectionsMax: whole(
       'connections',
       { min: 1, max: 65_535, value: LIMITS.connectionsMax },
-      'Connections held open to the server at once.',
+      'Connections held open to the server at once, by all workers together (by each worker with `client: fetch`). Event streams that last are not counted.',
     ),
     ...common,
   }),

@@ -16,6 +16,8 @@ export interface MirroredHeaders {
   readonly mcpName: string | null;
 }
 
+const QUOTE = 0x22;
+
 function mismatch(header: string, why: string): GatewayError {
   return new GatewayError('GW_MCP_HEADER', `${header} ${why}`);
 }
@@ -38,11 +40,18 @@ export function classify(
 }
 
 function methodIs(bytes: Uint8Array, envelope: Int32Array, method: string): boolean {
-  const at = span(envelope, ENVELOPE.method);
-  if (at === null) return false;
-  return (
-    equalsAscii(bytes, at.start + 1, at.end - 1, method) || text(bytes, envelope, ENVELOPE.method) === method
-  );
+  return stringIs(bytes, envelope, ENVELOPE.method, method);
+}
+
+/** True when the string at a place is `wanted` once unescaped. Nearly always its bytes say so, and no text has to be made of them. */
+function stringIs(bytes: Uint8Array, envelope: Int32Array, place: number, wanted: string): boolean {
+  const start = envelope[place] ?? -1;
+  const end = envelope[place + 1] ?? -1;
+  if (start < 0) return false;
+  // A backslash in `wanted` is itself; one in the bytes begins an escape.
+  if (bytes[start] === QUOTE && equalsAscii(bytes, start + 1, end - 1, wanted) && !wanted.includes('\\'))
+    return true;
+  return text(bytes, envelope, place) === wanted;
 }
 
 function classifyNotification(
@@ -66,11 +75,11 @@ function classifyModern(
   envelope: Int32Array,
   headers: MirroredHeaders,
 ): 'modern' | GatewayError {
-  const claim = text(bytes, envelope, ENVELOPE.metaProtocolVersion);
-  if (claim === null)
-    return new GatewayError('GW_MCP_META', 'io.modelcontextprotocol/protocolVersion must be a string');
-  if (headers.protocolVersion !== null && headers.protocolVersion !== claim) {
-    return mismatch('MCP-Protocol-Version', 'differs from params._meta');
+  const version = headers.protocolVersion;
+  if (version === null || !stringIs(bytes, envelope, ENVELOPE.metaProtocolVersion, version)) {
+    if (text(bytes, envelope, ENVELOPE.metaProtocolVersion) === null)
+      return new GatewayError('GW_MCP_META', 'io.modelcontextprotocol/protocolVersion must be a string');
+    if (version !== null) return mismatch('MCP-Protocol-Version', 'differs from params._meta');
   }
   if (headers.mcpMethod !== null && !methodIs(bytes, envelope, headers.mcpMethod))
     return mismatch('Mcp-Method', 'differs from method');
@@ -78,7 +87,7 @@ function classifyModern(
   if (capabilities === null || !isObject(bytes, capabilities.start)) {
     return new GatewayError('GW_MCP_META', 'io.modelcontextprotocol/clientCapabilities must be an object');
   }
-  if (headers.protocolVersion === null) return mismatch('MCP-Protocol-Version', 'is missing');
+  if (version === null) return mismatch('MCP-Protocol-Version', 'is missing');
   if (headers.mcpMethod === null) return mismatch('Mcp-Method', 'is missing');
   return checkName(bytes, envelope, headers) ?? 'modern';
 }
@@ -86,11 +95,11 @@ function classifyModern(
 function checkName(bytes: Uint8Array, envelope: Int32Array, headers: MirroredHeaders): GatewayError | null {
   const place = mirroredPlace(headers.mcpMethod ?? '');
   if (place < 0) return null;
-  const at = span(envelope, place);
   const header = headers.mcpName;
-  if (at === null) return null; // The upstream says what it thinks of a call without a name.
+  if (!has(envelope, place)) return null; // The upstream says what it thinks of a call without a name.
   if (header === null) return mismatch('Mcp-Name', 'is missing');
-  if (equalsAscii(bytes, at.start + 1, at.end - 1, header)) return null;
+  // What begins like a sentinel stands for something else.
+  if (!header.startsWith('=') && stringIs(bytes, envelope, place, header)) return null;
   const decoded = decodeMirrored(header);
   if (decoded === null) return mismatch('Mcp-Name', 'holds a malformed base64 sentinel');
   return decoded === text(bytes, envelope, place) ? null : mismatch('Mcp-Name', 'differs from the body');

@@ -59,6 +59,8 @@ export interface StreamEvent {
 }
 
 const BATCH = 32;
+/** Numbers of the events of one push(), which is synchronous: one array serves every reader, and a stream that waits holds none. */
+let spare: Int32Array | null = null;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -72,7 +74,6 @@ function tooLarge(): GatewayError {
 /** Cuts a byte stream into events. */
 export class EventReader {
   readonly #scanner: Scanner;
-  readonly #events = new Int32Array(EVENT.length * BATCH);
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #started = false;
@@ -93,44 +94,50 @@ export class EventReader {
       this.#started = true;
       if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
     }
-    let at = 0;
-    for (;;) {
-      const count = this.#scanner.sse(bytes, at, bytes.length, last, this.#events);
-      for (let i = 0; i < count; i++) {
-        const base = i * EVENT.length;
-        visit(this.#read(bytes, base));
-        at = this.#events[base + EVENT.end] ?? at;
-      }
-      if (count < BATCH) break;
-    }
+    const at = this.#visitAll(bytes, visit, last);
     this.#waitingBytes = bytes.length - at;
     if (this.#waitingBytes > LIMITS.messageBytesMax) throw tooLarge();
     this.#waiting = this.#waitingBytes === 0 ? [] : [bytes.subarray(at)];
+  }
+
+  /** Hands out the events in the bytes; returns where the unfinished one begins. */
+  #visitAll(bytes: Uint8Array, visit: (event: StreamEvent) => void, last: boolean): number {
+    // A visitor may push to another reader: that one takes an array of its own.
+    const events = spare ?? new Int32Array(EVENT.length * BATCH);
+    spare = null;
+    let at = 0;
+    try {
+      for (;;) {
+        const count = this.#scanner.sse(bytes, at, bytes.length, last, events);
+        for (let i = 0; i < count; i++) {
+          const base = i * EVENT.length;
+          visit(readEvent(bytes, events, base));
+          at = events[base + EVENT.end] ?? at;
+        }
+        if (count < BATCH) return at;
+      }
+    } finally {
+      spare = events;
+    }
   }
 
   /** True when bytes of an unfinished event are left. */
   get unfinished(): boolean {
     return this.#waitingBytes > 0;
   }
+}
 
-  #place(at: number): number {
-    return this.#events[at] ?? -1;
-  }
-
-  #read(bytes: Uint8Array, base: number): StreamEvent {
-    const whole = bytes.subarray(this.#place(base + EVENT.start), this.#place(base + EVENT.end));
-    const idStart = this.#place(base + EVENT.idStart);
-    const id = idStart < 0 ? null : bytes.subarray(idStart, this.#place(base + EVENT.idEnd));
-    const retryStart = this.#place(base + EVENT.retryStart);
-    const retry = retryStart < 0 ? null : bytes.subarray(retryStart, this.#place(base + EVENT.retryEnd));
-    const lines = this.#place(base + EVENT.dataLines);
-    if (lines > 1) return { data: joinDataLines(whole), id, retry, whole };
-    const data =
-      lines === 0
-        ? EMPTY
-        : bytes.subarray(this.#place(base + EVENT.dataStart), this.#place(base + EVENT.dataEnd));
-    return { data, id, retry, whole };
-  }
+/** The event whose numbers begin at `base`. */
+function readEvent(bytes: Uint8Array, events: Int32Array, base: number): StreamEvent {
+  const place = (at: number): number => events[base + at] ?? -1;
+  const whole = bytes.subarray(place(EVENT.start), place(EVENT.end));
+  const id = place(EVENT.idStart) < 0 ? null : bytes.subarray(place(EVENT.idStart), place(EVENT.idEnd));
+  const hasRetry = place(EVENT.retryStart) >= 0;
+  const retry = hasRetry ? bytes.subarray(place(EVENT.retryStart), place(EVENT.retryEnd)) : null;
+  const lines = place(EVENT.dataLines);
+  if (lines > 1) return { data: joinDataLines(whole), id, retry, whole };
+  const data = lines === 0 ? EMPTY : bytes.subarray(place(EVENT.dataStart), place(EVENT.dataEnd));
+  return { data, id, retry, whole };
 }
 
 /** Data of an event with several `data` lines, joined by newlines: rare, so spelled plainly. */

@@ -19,8 +19,8 @@ import { answerEmpty, bareFault, initializeResult, legHeaders, offers } from './
 import { openStream } from './legacy-streams.ts';
 import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
-import { type Routed, routeCall } from './routing.ts';
-import { draftOf, guard, refuseVersion, scopeOf } from './target.ts';
+import { type Routed, type RoutedMembers, routeCall } from './routing.ts';
+import { type AggregateFace, draftOf, guard, refuseVersion, scopeOf } from './target.ts';
 
 /** A call on its way to a leg. */
 interface LegCall {
@@ -32,16 +32,18 @@ interface LegCall {
 /** Serves legacy sessions over all members. */
 export class LegacyAggregate {
   readonly #members: readonly Member[];
-  readonly #names: readonly string[];
+  readonly #routed: RoutedMembers;
   readonly #tools: SessionTools;
   readonly #self: SelfInfo;
+  readonly #sealSession: AggregateFace['sealSession'];
   readonly #table: SessionTable;
 
-  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo) {
+  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, face: AggregateFace) {
     this.#members = members;
-    this.#names = members.map((member) => member.spec.name);
+    this.#routed = { names: members.map((member) => member.spec.name), routes: face.routes };
     this.#tools = tools;
     this.#self = self;
+    this.#sealSession = face.sealSession;
     this.#table = new SessionTable(tools);
   }
 
@@ -64,7 +66,7 @@ export class LegacyAggregate {
     const version = exchange.headers.protocolVersion;
     if (version !== null && !LEGACY_VERSIONS.includes(version))
       return refuseVersion(exchange, version, LEGACY_VERSIONS);
-    const session = this.#table.find(exchange.headers.session);
+    const session = this.#table.find(exchange.session);
     const isPing = kind === KIND.request && method === METHOD.ping;
     // Before its session a client may ping, and nothing else.
     if (isPing && session !== 'GW_SESSION_UNKNOWN') return answerEmpty(exchange);
@@ -75,13 +77,13 @@ export class LegacyAggregate {
   }
 
   stream(exchange: Exchange): void {
-    const session = this.#table.find(exchange.headers.session);
+    const session = this.#table.find(exchange.session);
     if (typeof session === 'string') exchange.refuse(bareFault(exchange, session));
     else openStream(exchange, session, this.#tools);
   }
 
   end(exchange: Exchange): void {
-    const session = this.#table.find(exchange.headers.session);
+    const session = this.#table.find(exchange.session);
     if (typeof session === 'string') return exchange.refuse(bareFault(exchange, session));
     this.#table.end(session);
     exchange.reply(200, {}, null);
@@ -90,7 +92,7 @@ export class LegacyAggregate {
   async #initialize(exchange: Exchange): Promise<void> {
     const id = exchange.requestId;
     const session = this.#table.open(this.#members, {
-      initialize: draftOf(exchange),
+      initialize: exchange.body,
       headers: legHeaders(exchange),
     });
     if (session instanceof GatewayError) return exchange.refuse(session);
@@ -101,10 +103,11 @@ export class LegacyAggregate {
       isTaken = id !== null && !exchange.over && session.legs.some((leg) => leg.ready);
       if (id === null || !isTaken) return exchange.refuse(nobodyReady(faults));
       const result = encode(JSON.stringify(initializeResult(exchange, session, this.#self)));
-      exchange.carry({ 'mcp-session-id': session.id });
+      exchange.carry({ 'mcp-session-id': this.#sealSession(exchange, session.id) });
       exchange.replyJson(200, resultMessage(id, result));
     } finally {
       if (!isTaken) this.#table.end(session);
+      session.forgetResults();
     }
   }
 
@@ -115,7 +118,7 @@ export class LegacyAggregate {
       session.setLevel(draftOf(exchange));
       return answerEmpty(exchange);
     }
-    const routed = routeCall(exchange, this.#names);
+    const routed = routeCall(exchange, this.#routed);
     // A legacy client takes any other status than 200 for a broken transport.
     if (routed instanceof GatewayError) return exchange.refuse(routed, {}, 200);
     const leg = session.legs[routed.index];

@@ -18,13 +18,14 @@ import {
 } from '../mcp/merge.ts';
 import { META, METHOD, MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { type ListShape, listShape } from '../mcp/rewrite.ts';
+import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { requestHeaders } from './headers.ts';
 import { relayListen } from './listen.ts';
 import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
-import { routeCall } from './routing.ts';
+import { type RoutedMembers, routeCall } from './routing.ts';
 import { draftOf, guard, refuseVersion, scopeOf } from './target.ts';
 
 /** A member's answer to `server/discover`. */
@@ -37,13 +38,13 @@ interface Discovered {
 /** Serves modern requests over all members. */
 export class ModernAggregate {
   readonly #members: readonly Member[];
-  readonly #names: readonly string[];
+  readonly #routed: RoutedMembers;
   readonly #tools: SessionTools;
   readonly #self: SelfInfo;
 
-  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo) {
+  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, routes: EndpointRoutes) {
     this.#members = members;
-    this.#names = members.map((member) => member.spec.name);
+    this.#routed = { names: members.map((member) => member.spec.name), routes };
     this.#tools = tools;
     this.#self = self;
   }
@@ -56,13 +57,14 @@ export class ModernAggregate {
     if (shape !== null) return guard(exchange, this.#list(exchange, shape));
     if (exchange.method === METHOD.discover) return guard(exchange, this.#discover(exchange));
     if (exchange.method !== METHOD.listen) return this.#call(exchange);
-    relayListen(exchange, this.#members, this.#tools, (member, edits) =>
-      this.#request(exchange, member, edits, null),
-    );
+    relayListen(exchange, this.#members, this.#tools, {
+      routes: this.#routed.routes,
+      requestFor: (member, edits) => this.#request(exchange, member, edits, null),
+    });
   }
 
   #call(exchange: Exchange): void {
-    const routed = routeCall(exchange, this.#names);
+    const routed = routeCall(exchange, this.#routed);
     if (routed instanceof GatewayError) return exchange.refuse(routed, uriOf(exchange));
     const member = this.#members[routed.index];
     if (member === undefined)
@@ -131,7 +133,7 @@ export class ModernAggregate {
     const good: Discovered[] = [];
     const missing: Record<string, string> = {};
     answers.forEach((message, i) => {
-      const server = this.#names[i] ?? '';
+      const server = this.#routed.names[i] ?? '';
       if (message instanceof GatewayError) missing[server] = message.message;
       else if (kindOf(message.envelope) !== KIND.result) missing[server] = 'it does not speak 2026-07-28';
       else good.push({ server, message, result: objectAt(message.bytes, message.envelope, ENVELOPE.result) });

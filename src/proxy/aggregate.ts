@@ -5,19 +5,22 @@ import type { Member } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
 import type { Exchange } from '../exchange.ts';
 import type { SelfInfo } from '../mcp/merge.ts';
+import type { EndpointRoutes } from '../route/match.ts';
 import { LegacyAggregate } from './aggregate-legacy.ts';
 import { ModernAggregate } from './aggregate-modern.ts';
-import type { Target } from './target.ts';
+import type { AggregateFace, Target } from './target.ts';
 
 /** Joins its members' tools, prompts and resources under marked names. */
 export class Aggregate implements Target {
   readonly keepsSessions = true;
+  readonly routes: EndpointRoutes;
   readonly #modern: ModernAggregate;
   readonly #legacy: LegacyAggregate;
 
-  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo) {
-    this.#modern = new ModernAggregate(members, tools, self);
-    this.#legacy = new LegacyAggregate(members, tools, self);
+  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, face: AggregateFace) {
+    this.routes = face.routes;
+    this.#modern = new ModernAggregate(members, tools, self, face.routes);
+    this.#legacy = new LegacyAggregate(members, tools, self, face);
   }
 
   get sessions(): number {

@@ -79,6 +79,7 @@ class Batch {
       message: null,
       isOver: false,
     };
+    part.exchange.admitAs(this.#exchange);
     return part;
   }
 

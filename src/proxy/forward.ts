@@ -4,6 +4,7 @@
 import { concat } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { ContainedSink } from '../bridge/contained-sink.ts';
+import type { SealSession } from '../bridge/handles.ts';
 import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { kindOf, messageError, scanError, span } from '../mcp/envelope.ts';
@@ -28,6 +29,18 @@ const PASSED: readonly string[] = [
   'x-accel-buffering',
 ];
 
+const NO_EDITS: UpstreamRequest['edits'] = Object.freeze([]);
+
+/** Before the head has come. */
+const NO_HEADERS: Record<string, string> = Object.freeze({});
+
+/** What passing an exchange through takes. */
+export interface ForwardTools {
+  readonly scanner: Scanner;
+  /** Seals the server's session id for the client. */
+  readonly sealSession: SealSession;
+}
+
 type Mode = 'head' | 'gather' | 'stream' | 'replace' | 'over';
 
 /** Receives the upstream's reply of one exchange and turns it into the client's. */
@@ -35,24 +48,28 @@ class ForwardSink extends ContainedSink {
   readonly #exchange: Exchange;
   #mode: Mode = 'head';
   #status = 0;
-  #headers: Record<string, string> = {};
-  #parts: Uint8Array[] = [];
+  #headers: Record<string, string> = NO_HEADERS;
+  /** What was gathered: the first piece, which is mostly all of it, and those that follow. */
+  #first: Uint8Array | null = null;
+  #rest: Uint8Array[] | null = null;
   #partBytes = 0;
   #stream: StreamBody | null = null;
   #replacement: GatewayError | null = null;
   #isAnswer = false;
-  readonly #scanner: Scanner;
+  readonly #tools: ForwardTools;
 
-  constructor(exchange: Exchange, scanner: Scanner) {
+  constructor(exchange: Exchange, tools: ForwardTools) {
     super();
     this.#exchange = exchange;
-    this.#scanner = scanner;
+    this.#tools = tools;
   }
 
   protected head(head: ReplyHead): void {
     this.#status = head.status;
     this.#isAnswer = head.media === 'json' && head.status === 200 && this.#exchange.kind === KIND.request;
     this.#headers = passedHeaders(head);
+    if (head.sessionId !== null)
+      this.#headers['mcp-session-id'] = this.#tools.sealSession(this.#exchange, head.sessionId);
     this.#replacement = unusable(this.#exchange, head);
     if (this.#replacement !== null) this.#mode = 'replace';
     else if (head.whole || (head.media !== 'event-stream' && head.contentLength <= GATHER_BYTES_MAX))
@@ -63,7 +80,9 @@ class ForwardSink extends ContainedSink {
   protected data(bytes: Uint8Array): boolean {
     if (this.#mode === 'stream') return this.#stream?.write(bytes) ?? true;
     if (this.#mode === 'gather') {
-      this.#parts.push(bytes);
+      if (this.#first === null) this.#first = bytes;
+      else if (this.#rest === null) this.#rest = [bytes];
+      else this.#rest.push(bytes);
       this.#partBytes += bytes.length;
       if (this.#partBytes > GATHER_BYTES_MAX) return this.#spill();
     }
@@ -87,8 +106,8 @@ class ForwardSink extends ContainedSink {
   }
 
   #answerWhole(): void {
-    const body = this.#parts.length === 0 ? null : concat(this.#parts);
-    const fault = this.#isAnswer ? answerFault(this.#exchange, body, this.#scanner) : null;
+    const body = this.#rest === null ? this.#first : concat(this.#gathered());
+    const fault = this.#isAnswer ? answerFault(this.#exchange, body, this.#tools.scanner) : null;
     if (fault === null) this.#exchange.reply(this.#status, this.#headers, body);
     else this.#exchange.refuse(fault);
   }
@@ -105,9 +124,14 @@ class ForwardSink extends ContainedSink {
     this.#exchange.reply(this.#status, this.#headers, stream);
   }
 
+  #gathered(): Uint8Array[] {
+    return this.#first === null ? [] : [this.#first, ...(this.#rest ?? [])];
+  }
+
   #spill(): boolean {
-    const parts = this.#parts;
-    this.#parts = [];
+    const parts = this.#gathered();
+    this.#first = null;
+    this.#rest = null;
     this.#openStream('bytes');
     let room = true;
     for (const part of parts) room = this.#stream?.write(part) ?? true;
@@ -152,7 +176,6 @@ function passedHeaders(head: ReplyHead): Record<string, string> {
   const headers: Record<string, string> = {};
   const type = head.header('content-type');
   if (type !== null) headers['content-type'] = type;
-  if (head.sessionId !== null) headers['mcp-session-id'] = head.sessionId;
   // An answer in JSON is not to be cached, retried or kept from buffering: nothing else of it matters to the client.
   if (head.status === 200 && head.media === 'json') return headers;
   for (const name of PASSED) {
@@ -175,18 +198,18 @@ function unusable(exchange: Exchange, head: ReplyHead): GatewayError | null {
 }
 
 /** Sends the exchange to its one server. */
-export function forward(exchange: Exchange, member: Member, scanner: Scanner): void {
+export function forward(exchange: Exchange, member: Member, tools: ForwardTools): void {
   const { upstream, spec } = member;
   const request: UpstreamRequest = {
     verb: exchange.verb,
     era: exchange.era,
     body: exchange.body,
     envelope: exchange.recycle === null ? exchange.envelope : null,
-    edits: [],
+    edits: NO_EDITS,
     headers: requestHeaders(exchange, spec.forwardHeaders),
-    session: exchange.headers.session,
+    session: exchange.session,
     exchangeId: exchange.id,
     timeoutMs: 0,
   };
-  exchange.hold(upstream.send(request, new ForwardSink(exchange, scanner)));
+  exchange.hold(upstream.send(request, new ForwardSink(exchange, tools)));
 }

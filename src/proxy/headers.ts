@@ -1,7 +1,9 @@
 // Which of the client's headers a server gets to see.
 // Called by forward.ts and the aggregates. Promises: the protocol's own headers and trace context pass; anything else, credentials above all, only to the
 // servers whose configuration names it.
-import type { ClientHeaders, Exchange } from '../exchange.ts';
+
+import type { ClientHeaders } from '../exchange/client-headers.ts';
+import type { Exchange } from '../exchange.ts';
 import type { HeaderRecord } from '../runtime/runtime.ts';
 
 /** What an aggregated request says differently from the client's own headers. */

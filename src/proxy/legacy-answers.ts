@@ -2,7 +2,7 @@
 // Called by aggregate-legacy.ts. Promises: an initialize result that speaks for every leg that is up and names those that are not.
 import { encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { Leg } from '../bridge/leg.ts';
+import { declares, type Leg, type ListCapability } from '../bridge/leg.ts';
 import type { Session } from '../bridge/session.ts';
 import type { Exchange } from '../exchange.ts';
 import { isRecord, text } from '../mcp/envelope.ts';
@@ -14,7 +14,7 @@ import { ENVELOPE } from '../scan/contract.ts';
 import { ACCEPT_BOTH } from './headers.ts';
 
 /** Capability that a server declares when it has such lists. */
-const CAPABILITY: Readonly<Record<string, string>> = {
+const CAPABILITY: Readonly<Record<string, ListCapability>> = {
   tools: 'tools',
   prompts: 'prompts',
   resources: 'resources',
@@ -22,6 +22,9 @@ const CAPABILITY: Readonly<Record<string, string>> = {
 };
 
 const EMPTY_RESULT = encode('{}');
+
+/** Headers of a session whose client has sent none to pass on. */
+const BARE_HEADERS: readonly string[] = Object.freeze(['accept', ACCEPT_BOTH]);
 
 /** Answers a request with an empty result. */
 export function answerEmpty(exchange: Exchange): void {
@@ -57,8 +60,8 @@ export function initializeResult(
 
 /** True when a leg said at its initialize that it has such lists. */
 export function offers(leg: Leg, shape: ListShape): boolean {
-  const { capabilities } = leg.result;
-  return isRecord(capabilities) && capabilities[CAPABILITY[shape.items] ?? ''] !== undefined;
+  const capability = CAPABILITY[shape.items];
+  return capability !== undefined && declares(leg, capability);
 }
 
 /** A modern client has no session, no such stream and nothing to end: it learns that the method is not for it. */
@@ -72,8 +75,9 @@ export function bareFault(
 
 /** Headers that a session's requests carry to every leg; the version is each leg's own, Mcp-Param-* belong to single calls. */
 export function legHeaders(exchange: Exchange): readonly string[] {
-  const headers = ['accept', ACCEPT_BOTH];
   const { passed } = exchange.headers;
+  if (passed.length === 0) return BARE_HEADERS;
+  const headers = [...BARE_HEADERS];
   for (let i = 0; i + 1 < passed.length; i += 2) {
     const name = passed[i] ?? '';
     if (!name.startsWith('mcp-param-')) headers.push(name, passed[i + 1] ?? '');

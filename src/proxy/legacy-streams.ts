@@ -29,20 +29,41 @@ function openOwn(
   resumed: { readonly leg: Leg; readonly eventId: string } | null,
 ): void {
   if (session.stream.isOpen) return exchange.refuse(new GatewayError('GW_SESSION_STREAM'));
-  const body = new StreamBody();
-  const client: ClientStream = {
-    offer: (event) => body.offer(event),
-    end: () => exchange.close(null),
-    overrun: () => exchange.refuse(overrunError()),
-  };
-  exchange.whenGone(() => {
-    session.stream.close(client);
-    session.touch();
-  });
-  exchange.reply(200, EVENT_STREAM_HEADERS, body);
+  const client = new OwnStream(exchange, session);
+  exchange.whenGone(client.gone);
+  exchange.reply(200, EVENT_STREAM_HEADERS, client.body);
   // The head leaves with the first bytes.
-  body.greet();
-  session.stream.open(client, session.legs, resumed);
+  client.body.greet();
+  session.stream.open(client, resumed);
+}
+
+/** The client's end of its session's stream. */
+class OwnStream implements ClientStream {
+  readonly body = new StreamBody();
+  readonly #exchange: Exchange;
+  readonly #session: Session;
+
+  constructor(exchange: Exchange, session: Session) {
+    this.#exchange = exchange;
+    this.#session = session;
+  }
+
+  offer(event: Uint8Array): boolean {
+    return this.body.offer(event);
+  }
+
+  end(): void {
+    this.#exchange.close(null);
+  }
+
+  overrun(): void {
+    this.#exchange.refuse(overrunError());
+  }
+
+  readonly gone = (): void => {
+    this.#session.stream.close(this);
+    this.#session.touch();
+  };
 }
 
 /** The stream of a call broke off, or its server closed it on purpose: the client takes it up where it was. */

@@ -10,18 +10,22 @@ import type { Exchange } from '../exchange.ts';
 import { span } from '../mcp/envelope.ts';
 import { eachElement, isArray, isObject, member as memberOf, readString } from '../mcp/json.ts';
 import { listenResult, mergeCapabilities, subscriptionTag } from '../mcp/merge.ts';
-import { splitUri } from '../mcp/names.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { messageEvent } from '../mcp/sse.ts';
-import { ENVELOPE } from '../scan/contract.ts';
+import type { EndpointRoutes } from '../route/match.ts';
+import { ENVELOPE, ROUTE_KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { EVENT_STREAM_HEADERS } from './headers.ts';
 import { type Filter, MemberListen } from './listen-member.ts';
 import { StreamBody } from './relay.ts';
 import { contained } from './target.ts';
 
-/** Makes the request for one member with the given changes. */
-export type MakeRequest = (member: Member, edits: readonly Edit[]) => UpstreamRequest;
+/** What a listen takes of its endpoint. */
+export interface ListenFace {
+  readonly routes: EndpointRoutes;
+  /** Makes the request for one member with the given changes. */
+  requestFor(member: Member, edits: readonly Edit[]): UpstreamRequest;
+}
 
 /** What each flag of a filter announces. */
 const CHANGED: Readonly<Record<string, string>> = {
@@ -116,7 +120,7 @@ class ListenHub {
 }
 
 /** Edits that leave a member only its own resources in the filter, under its own URIs. */
-function filterEdits(exchange: Exchange, names: readonly string[], index: number): readonly Edit[] {
+function filterEdits(exchange: Exchange, routes: EndpointRoutes, index: number): readonly Edit[] {
   const { body, envelope } = exchange;
   const filter = envelope === null ? null : span(envelope, ENVELOPE.notifications);
   if (filter === null || !isObject(body, filter.start)) return [];
@@ -125,7 +129,7 @@ function filterEdits(exchange: Exchange, names: readonly string[], index: number
   const own: string[] = [];
   eachElement(body, uris.start, (start, end) => {
     const uri = readString(body, start, end);
-    const target = uri === null ? null : splitUri(names, uri);
+    const target = uri === null ? null : routes.find(ROUTE_KIND.uri, uri);
     if (target?.index === index) own.push(target.own);
   });
   return [{ start: uris.start, end: uris.end, insert: encode(JSON.stringify(own)) }];
@@ -136,15 +140,14 @@ export function relayListen(
   exchange: Exchange,
   members: readonly Member[],
   tools: SessionTools,
-  makeRequest: MakeRequest,
+  { routes, requestFor }: ListenFace,
 ): void {
   const { scanner, clock, memberTimeoutMs } = tools;
-  const names = members.map((one) => one.spec.name);
-  const requests = members.map((one, index) => makeRequest(one, filterEdits(exchange, names, index)));
+  const requests = members.map((one, index) => requestFor(one, filterEdits(exchange, routes, index)));
   const stream = new StreamBody();
   const hub = new ListenHub(exchange, stream, members.length);
   const listens = members.map((one, index) => {
-    const request = requests[index] ?? makeRequest(one, []);
+    const request = requests[index] ?? requestFor(one, []);
     return new MemberListen({
       scanner,
       clock,

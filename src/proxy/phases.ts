@@ -39,6 +39,12 @@ export const PHASES: readonly Phase[] = Object.freeze([
     ],
   },
   {
+    name: 'home',
+    where: 'proxy/handover.ts',
+    what: 'a session that lives in another worker: the exchange is handed over to it, whole, and goes through the rest there',
+    exits: ['GW_PEER_DOWN', 'GW_PEER_LOST'],
+  },
+  {
     name: 'scan',
     where: 'proxy/phases.ts',
     what: 'one pass over the bytes: valid JSON and UTF-8 throughout, spans of what decides',
@@ -60,8 +66,8 @@ export const PHASES: readonly Phase[] = Object.freeze([
   },
   {
     name: 'route',
-    where: 'proxy/pipeline.ts, proxy/routing.ts',
-    what: 'endpoint to server; on aggregates the name or URI says which',
+    where: 'proxy/pipeline.ts, proxy/routing.ts, route/',
+    what: 'endpoint to server; on aggregates the name or URI says which, looked up in the call that scans',
     exits: [
       'GW_MCP_METHOD',
       'GW_MCP_PARAMS',
@@ -97,6 +103,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_UPSTREAM_SEND',
       'GW_UPSTREAM_SPAWN',
       'GW_UPSTREAM_BACKOFF',
+      'GW_UPSTREAM_OPEN',
       'GW_UPSTREAM_CLOSING',
       'GW_UPSTREAM_TIMEOUT',
     ],
@@ -125,10 +132,15 @@ export const PHASES: readonly Phase[] = Object.freeze([
   },
 ]);
 
+/** What phase `scan` needs: Scanner.scan() of all the bytes, or the same with a look-up of where they go. */
+export interface WholeScan {
+  scan(bytes: Uint8Array, envelope: Int32Array): number;
+}
+
 /** Phase `scan`: fills the envelope (ENVELOPE.length numbers), which becomes the exchange's, and its kind. Null when the message may go on. */
-export function scan(exchange: Exchange, scanner: Scanner, envelope: Int32Array): GatewayError | null {
+export function scan(exchange: Exchange, scanner: WholeScan, envelope: Int32Array): GatewayError | null {
   const { body } = exchange;
-  const broken = scanError(scanner.scan(body, 0, body.length, envelope));
+  const broken = scanError(scanner.scan(body, envelope));
   if (broken !== null) return broken;
   exchange.envelope = envelope;
   exchange.kind = kindOf(envelope);

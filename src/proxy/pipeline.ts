@@ -7,7 +7,7 @@ import { METHOD } from '../mcp/protocol.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import { runBatch } from './batch.ts';
 import type { Envelopes } from './envelopes.ts';
-import { classifyExchange, scan } from './phases.ts';
+import { classifyExchange, scan, type WholeScan } from './phases.ts';
 import type { Target } from './target.ts';
 
 /** Takes exchanges to the targets of their endpoints. */
@@ -15,26 +15,38 @@ export class Pipeline {
   readonly #scanner: Scanner;
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #spare: Envelopes;
+  /** Scans where nothing is to be looked up. */
+  readonly #whole: WholeScan;
 
   /** `targets` by endpoint path. */
   constructor(scanner: Scanner, targets: ReadonlyMap<string, Target>, spare: Envelopes) {
     this.#scanner = scanner;
     this.#targets = targets;
     this.#spare = spare;
+    this.#whole = { scan: (bytes, envelope) => scanner.scan(bytes, 0, bytes.length, envelope) };
+  }
+
+  /** Takes an admitted exchange on its way; `body` is a POST's, whole. */
+  serve(exchange: Exchange, body: Uint8Array): void {
+    if (exchange.verb === 'POST') this.post(exchange, body);
+    else if (exchange.verb === 'GET') this.stream(exchange);
+    else this.end(exchange);
   }
 
   /** A POST whose body is whole. */
   post(exchange: Exchange, body: Uint8Array): void {
     exchange.body = body;
     try {
-      const fault =
-        scan(exchange, this.#scanner, this.#spare.take()) ?? classifyExchange(exchange, this.#scanner);
+      // A path without a target is found out once the message has an id to answer to.
+      const scanner = this.#targets.get(exchange.endpoint.path)?.routes ?? this.#whole;
+      const fault = scan(exchange, scanner, this.#spare.take()) ?? classifyExchange(exchange, this.#scanner);
       if (fault !== null) return exchange.refuse(fault);
       const target = this.#target(exchange);
       if (target.keepsSessions && isTooLongToKeep(exchange))
         return exchange.refuse(tooLongToKeep(body.length));
       if (exchange.kind === KIND.batch && target.keepsSessions)
         runBatch(exchange, this.#scanner, (one, bytes) => this.post(one, bytes));
+      else if (needsLostSession(exchange)) exchange.refuse(new GatewayError('GW_SESSION_UNKNOWN'));
       else target.post(exchange);
     } catch (thrown) {
       exchange.refuse(toGatewayError(thrown));
@@ -53,7 +65,8 @@ export class Pipeline {
 
   #run(exchange: Exchange, action: (target: Target) => void): void {
     try {
-      action(this.#target(exchange));
+      if (exchange.isSessionLost) exchange.refuse(new GatewayError('GW_SESSION_UNKNOWN'));
+      else action(this.#target(exchange));
     } catch (thrown) {
       exchange.refuse(toGatewayError(thrown));
     }
@@ -65,6 +78,11 @@ export class Pipeline {
       throw new GatewayError('GW_BASE_INTERNAL', `no target for ${exchange.endpoint.path}`);
     return target;
   }
+}
+
+/** True for a legacy message of a session that is gone. An initialize begins a new one, whatever its client still shows. */
+function needsLostSession(exchange: Exchange): boolean {
+  return exchange.isSessionLost && exchange.era === 'legacy' && exchange.method !== METHOD.initialize;
 }
 
 /** An initialize is kept as long as its session: were it as large as any body, a few thousand sessions could fill the memory. */

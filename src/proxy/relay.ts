@@ -16,14 +16,17 @@ const LF_CR_LF = 0x0a0d0a;
 export class StreamBody implements LiveBody {
   readonly #isEvents: boolean;
   #sink: ReplySink | null = null;
-  #early: Uint8Array[] = [];
+  /** What was written before the runtime opened the stream; null when nothing was. */
+  #early: Uint8Array[] | null = null;
   #state: State = 'open';
   #onRoom: (() => void) | null = null;
   /** Bytes written since the client fell behind; what the runtime still holds is at most that. */
   #unread = 0;
   #isBehind = true;
+  #isAwaitingRoom = false;
   /** The last bytes written, as a number: tells whether an event is half sent. */
   #tail = LF_LF;
+  bytes = 0;
 
   /** `bytes` is for bodies that are no event stream: nothing is ever put between their bytes. */
   constructor(kind: 'events' | 'bytes' = 'events') {
@@ -37,12 +40,8 @@ export class StreamBody implements LiveBody {
 
   open(sink: ReplySink): void {
     this.#sink = sink;
-    sink.onDrain(() => {
-      this.#caughtUp();
-      this.#onRoom?.();
-    });
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early ?? [];
+    this.#early = null;
     let hasRoom = true;
     for (const bytes of early) hasRoom = sink.write(bytes);
     if (this.#state === 'ended') sink.end();
@@ -50,7 +49,17 @@ export class StreamBody implements LiveBody {
     else if (hasRoom) {
       this.#caughtUp();
       if (early.length > 0) this.#onRoom?.();
-    }
+    } else this.#awaitRoom(sink);
+  }
+
+  /** Asked for only once the client is behind: most streams wait for events instead. */
+  #awaitRoom(sink: ReplySink): void {
+    if (this.#isAwaitingRoom) return;
+    this.#isAwaitingRoom = true;
+    sink.onDrain(() => {
+      this.#caughtUp();
+      this.#onRoom?.();
+    });
   }
 
   #caughtUp(): void {
@@ -62,11 +71,18 @@ export class StreamBody implements LiveBody {
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open' || bytes.length === 0) return true;
     this.#remember(bytes);
-    if (this.#sink === null) this.#early.push(bytes);
+    this.bytes += bytes.length;
+    if (this.#sink === null) this.#writeEarly(bytes);
     else if (this.#sink.write(bytes)) return true;
+    else this.#awaitRoom(this.#sink);
     this.#isBehind = true;
     this.#unread += bytes.length;
     return false;
+  }
+
+  #writeEarly(bytes: Uint8Array): void {
+    if (this.#early === null) this.#early = [bytes];
+    else this.#early.push(bytes);
   }
 
   /** Sends an event of a producer that cannot be paused; false, and nothing is sent, when the client has left too much unread. */
@@ -102,7 +118,7 @@ export class StreamBody implements LiveBody {
   fail(): void {
     if (this.#state !== 'open') return;
     this.#state = 'failed';
-    this.#early = [];
+    this.#early = null;
     this.#sink?.fail();
   }
 

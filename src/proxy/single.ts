@@ -1,26 +1,30 @@
 // An endpoint that leads to one server, unprefixed: everything passes through.
 // Called by pipeline.ts. Promises: no state of its own; the server (or its stdio face) keeps the sessions.
+import type { Handles } from '../bridge/handles.ts';
 import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import type { Envelopes } from './envelopes.ts';
-import { forward } from './forward.ts';
+import { type ForwardTools, forward } from './forward.ts';
 import { refuseVersion, type Target } from './target.ts';
 
 /** Passes everything to one server. */
 export class Single implements Target {
   readonly keepsSessions: boolean;
+  readonly routes = null;
   readonly #member: Member;
-  readonly #scanner: Scanner;
+  readonly #tools: ForwardTools;
   readonly #giveBack: ((envelope: Int32Array) => void) | null;
 
-  constructor(member: Member, scanner: Scanner, spare: Envelopes) {
+  constructor(member: Member, scanner: Scanner, spare: Envelopes, handles: Handles) {
+    const isHttp = member.spec.target.kind === 'http';
     this.#member = member;
-    this.#scanner = scanner;
+    // The sessions of a server behind HTTP are reached from every worker; those of a process only from where it runs.
+    this.#tools = { scanner, sealSession: isHttp ? handles.anywhere : handles.here };
     // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
-    this.#giveBack = member.spec.target.kind === 'http' ? spare.giveBack : null;
-    this.keepsSessions = member.spec.target.kind === 'stdio';
+    this.#giveBack = isHttp ? spare.giveBack : null;
+    this.keepsSessions = !isHttp;
   }
 
   get sessions(): number {
@@ -34,15 +38,15 @@ export class Single implements Target {
       if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
     }
     exchange.recycle = this.#giveBack;
-    forward(exchange, this.#member, this.#scanner);
+    forward(exchange, this.#member, this.#tools);
   }
 
   stream(exchange: Exchange): void {
-    forward(exchange, this.#member, this.#scanner);
+    forward(exchange, this.#member, this.#tools);
   }
 
   end(exchange: Exchange): void {
-    forward(exchange, this.#member, this.#scanner);
+    forward(exchange, this.#member, this.#tools);
   }
 
   sweep(): void {}

@@ -3,13 +3,17 @@
 
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { AskScope } from '../bridge/collect.ts';
+import type { SealSession } from '../bridge/handles.ts';
 import type { Draft } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
+import type { EndpointRoutes } from '../route/match.ts';
 
 /** Where an endpoint's exchanges go. */
 export interface Target {
   /** True when it keeps legacy sessions itself. What is behind then takes single messages only, so batches are split. */
   readonly keepsSessions: boolean;
+  /** Where its calls are looked up while they are scanned; null when they all go to one server. */
+  readonly routes: EndpointRoutes | null;
   post(exchange: Exchange): void;
   stream(exchange: Exchange): void;
   end(exchange: Exchange): void;
@@ -18,6 +22,12 @@ export interface Target {
   /** Number of legacy sessions held. */
   readonly sessions: number;
   close(): void;
+}
+
+/** What an aggregate is given of its endpoint. */
+export interface AggregateFace {
+  readonly routes: EndpointRoutes;
+  readonly sealSession: SealSession;
 }
 
 /** Questions asked for one exchange: they end when nobody waits for its reply any more. */

@@ -23,14 +23,17 @@ const WATCH_AFTER_MS = 100;
 export class Watch {
   readonly server: BunServer;
   readonly idleSeconds: number;
+  /** True when a reply may say that its connection ends with it: HTTP/1.1 alone knows how. */
+  readonly mayClose: boolean;
   private first: BunInbound | null = null;
   private last: BunInbound | null = null;
   private turn = 0;
   private timing = false;
 
-  constructor(server: BunServer, idleSeconds: number) {
+  constructor(server: BunServer, idleSeconds: number, mayClose: boolean) {
     this.server = server;
     this.idleSeconds = idleSeconds;
+    this.mayClose = mayClose;
   }
 
   add(inbound: BunInbound): void {
@@ -66,9 +69,12 @@ export class Watch {
   };
 }
 
+/** Stands for one that was let go of. */
+const NO_REQUEST = new Request('http://localhost/');
+
 /** A request under way. `finish` must be called when its reply is complete or handed over whole. */
 export class BunInbound implements Inbound {
-  readonly request: Request;
+  request: Request;
   private readonly owner: Watch;
   private readonly bodyBytesMax: number;
   private abortCallback: (() => void) | null = null;
@@ -118,6 +124,11 @@ export class BunInbound implements Inbound {
     });
   }
 
+  /** Bun has no way to ask. */
+  get wholeBody(): null {
+    return null;
+  }
+
   readBody(): Promise<Uint8Array> {
     const announced = this.request.headers.get('content-length');
     if (announced !== null && Number(announced) > this.bodyBytesMax) return Promise.reject(this.tooLarge());
@@ -152,12 +163,18 @@ export class BunInbound implements Inbound {
     if (!this.excuse()) return;
     const { signal } = this.request;
     if (signal.aborted) this.left();
-    else signal.addEventListener('abort', this.left, { once: true });
+    else signal.addEventListener('abort', () => this.left(), { once: true });
   }
 
-  /** The same for a reply that streams: its body's cancel() tells of the client's leaving, which costs nothing. */
-  stream(): void {
+  /**
+   * The same for a reply that streams: its body's cancel() tells of the client's leaving, which costs nothing. True when the connection must end with the
+   * reply, by a header of it: a stream that a GET opened lasts, and Bun's Request, which only serves to put the idle timeout back, takes 2 KB.
+   */
+  stream(isLasting: boolean): boolean {
     if (this.excuse() && this.request.signal.aborted) this.left();
+    const isLast = isLasting && this.owner.mayClose && this.request.method === 'GET';
+    if (isLast) this.request = NO_REQUEST;
+    return isLast;
   }
 
   /** Exempts from the idle timeout; false when that was done before or there is nothing left to exempt. */
@@ -175,7 +192,8 @@ export class BunInbound implements Inbound {
     this.over = true;
     if (this.listed) this.owner.remove(this);
     // Bun keeps a timeout for the connection, not for the request: without this it would stay idle forever.
-    if (this.exempt) this.owner.server.timeout(this.request, this.owner.idleSeconds);
+    if (this.exempt && this.request !== NO_REQUEST)
+      this.owner.server.timeout(this.request, this.owner.idleSeconds);
   }
 
   /** True once the reply is complete or the client has left. */
@@ -184,12 +202,12 @@ export class BunInbound implements Inbound {
   }
 
   /** The client left: tells the handler, once, unless the reply is complete. */
-  readonly left = (): void => {
+  left(): void {
     if (this.over) return;
     this.over = true;
     if (this.listed) this.owner.remove(this);
     this.abortCallback?.();
-  };
+  }
 
   private tooLarge(): GatewayError {
     return new GatewayError('GW_SERVER_BODY_SIZE', `at most ${this.bodyBytesMax} bytes are accepted`);

@@ -14,17 +14,20 @@ import type { HeaderRecord, Reply, ReplySink, ReplyStream } from './runtime.ts';
 const FIRST_BYTES_WAIT_MS = 3;
 /** Bytes taken before the body has begun; more must wait for onDrain. */
 const EARLY_BYTES_MAX = 256 * 1024;
+const NO_HEADERS: HeaderRecord = Object.freeze({});
 const OPENING_COMMENT = new Uint8Array([0x3a, 0x0a, 0x0a]);
 
 type Resolve = (response: Response) => void;
 type Ending = 'none' | 'end' | 'fail';
 
-class BunSink implements ReplySink {
+/** As the source of its own body it costs a waiting stream no further objects. */
+class BunSink implements ReplySink, Bun.DirectUnderlyingSource {
+  readonly type = 'direct';
   private readonly inbound: BunInbound;
   private readonly status: number;
-  private readonly headers: HeaderRecord;
+  private headers: HeaderRecord;
   private controller: ReadableStreamDirectController | null = null;
-  private early: Uint8Array[] = [];
+  private early: Uint8Array[] | null = null;
   private earlyBytes = 0;
   private resolve: Resolve | null = null;
   private ending: Ending = 'none';
@@ -40,7 +43,8 @@ class BunSink implements ReplySink {
   write(bytes: Uint8Array): boolean {
     if (this.ending !== 'none' || this.inbound.ended || bytes.length === 0) return !this.full;
     if (this.controller === null) {
-      this.early.push(bytes);
+      if (this.early === null) this.early = [bytes];
+      else this.early.push(bytes);
       this.earlyBytes += bytes.length;
       if (this.earlyBytes > EARLY_BYTES_MAX) this.full = true;
       this.beginSoon();
@@ -76,19 +80,19 @@ class BunSink implements ReplySink {
 
   /** The Response, at once when open() brought bytes or an end, else when they come. */
   response(): Response | Promise<Response> {
-    if (this.early.length > 0 || this.ending !== 'none') return this.begin();
+    if (this.early !== null || this.ending !== 'none') return this.begin();
     this.inbound.await();
     return new Promise((resolve) => {
       this.resolve = resolve;
-      if (this.headers['content-type']?.startsWith('text/event-stream') === true) {
-        setTimeout(this.greet, FIRST_BYTES_WAIT_MS);
+      if (isEventStream(this.headers)) {
+        setTimeout(() => this.greet(), FIRST_BYTES_WAIT_MS);
       }
     });
   }
 
-  private readonly greet = (): void => {
+  private greet(): void {
     if (this.resolve !== null) this.write(OPENING_COMMENT);
-  };
+  }
 
   /** One microtask later: data and end that arrive together then make one whole reply. */
   private beginSoon(): void {
@@ -103,28 +107,34 @@ class BunSink implements ReplySink {
     if (this.ending === 'end') {
       inbound.finish();
       // Bun takes any view as a body; the DOM's type excludes shared memory.
-      return new Response(concat(this.early) as Uint8Array<ArrayBuffer>, { status, headers });
+      return new Response(concat(this.early ?? []) as Uint8Array<ArrayBuffer>, { status, headers });
     }
-    inbound.stream();
-    const source: Bun.DirectUnderlyingSource = {
-      type: 'direct',
-      pull: (controller) => this.opened(controller),
-      cancel: inbound.left,
-    };
+    const isLast = inbound.stream(isEventStream(headers));
     // `direct` is Bun's own kind of source: the DOM's constructor type does not list it.
-    const body = new ReadableStream(source as unknown as UnderlyingDefaultSource<Uint8Array>);
-    return new Response(body, { status, headers });
+    const body = new ReadableStream(this as unknown as UnderlyingDefaultSource<Uint8Array>);
+    const response = new Response(body, {
+      status,
+      headers: isLast ? { ...headers, connection: 'close' } : headers,
+    });
+    this.headers = NO_HEADERS;
+    return response;
   }
 
-  private opened(controller: ReadableStreamDirectController): Promise<void> | undefined {
+  /** Called by Bun, once. */
+  pull(controller: ReadableStreamDirectController): Promise<void> | undefined {
     const { early } = this;
     this.controller = controller;
-    this.early = [];
-    if (early.length > 0) this.sendEarly(controller, concat(early));
+    this.early = null;
+    if (early !== null) this.sendEarly(controller, concat(early));
     if (this.ending === 'end') this.finish(controller);
     if (this.ending !== 'fail') return undefined;
     this.inbound.finish();
     return brokenLater();
+  }
+
+  /** Called by Bun when the client has left. */
+  cancel(): void {
+    this.inbound.left();
   }
 
   /** Ends the body once the client has taken what was written: Bun forgets a body that is closed earlier when it drains. */
@@ -137,7 +147,7 @@ class BunSink implements ReplySink {
     const wasFull = this.full;
     this.full = false;
     // What did not fit in before the beginning may come now, unless the client is slow as well.
-    if (this.send(controller, bytes) && wasFull) setImmediate(this.drained);
+    if (this.send(controller, bytes) && wasFull) setImmediate(() => this.drained());
   }
 
   private send(controller: ReadableStreamDirectController, bytes: Uint8Array): boolean {
@@ -146,16 +156,21 @@ class BunSink implements ReplySink {
     if (typeof result === 'number') return !this.full;
     if (!this.full) {
       this.full = true;
-      result.then(this.drained, this.drained);
+      const drained = (): void => this.drained();
+      result.then(drained, drained);
     }
     return false;
   }
 
-  private readonly drained = (): void => {
+  private drained(): void {
     this.full = false;
     if (this.ending === 'end') void this.controller?.close();
     if (this.ending === 'none' && !this.inbound.ended) this.drainCallback?.();
-  };
+  }
+}
+
+function isEventStream(headers: HeaderRecord): boolean {
+  return headers['content-type']?.startsWith('text/event-stream') === true;
 }
 
 /** Breaks the body off. A rejection while pull() is still on the stack would be reported as uncaught. */

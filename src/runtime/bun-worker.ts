@@ -1,7 +1,7 @@
 // Worker threads on Bun's Worker, from both ends.
 // Called by bun.ts only. Promises: messages in order; onExit once, with the text of the uncaught error if there was one; the
 // children of a thread end with it, as those of the gateway do with the gateway.
-import { isMainThread } from 'node:worker_threads';
+import { adoptPorts, releasePorts } from './bun-port.ts';
 import { endGroup } from './process-group.ts';
 import type { WorkerHandle, WorkerHandler, WorkerScope } from './runtime.ts';
 
@@ -20,7 +20,7 @@ function isGroupNote(message: unknown): message is GroupNote {
 
 /** Tells the starter of this thread about a process group; nothing to tell on the main thread. */
 export function noteGroup(group: number, alive: boolean): void {
-  if (!isMainThread) postMessage({ sluiceProcessGroup: group, alive } satisfies GroupNote);
+  if (!Bun.isMainThread) postMessage({ sluiceProcessGroup: group, alive } satisfies GroupNote);
 }
 
 /** Starts a thread from a module's file URL. */
@@ -49,7 +49,7 @@ export function startBunWorker(moduleUrl: string, handler: WorkerHandler): Worke
   };
   worker.addEventListener('close', (event: Event) => exit('code' in event ? Number(event.code) : 0));
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, ports = []) => worker.postMessage(message, releasePorts(ports)),
     terminate() {
       terminated = true;
       worker.terminate();
@@ -59,11 +59,11 @@ export function startBunWorker(moduleUrl: string, handler: WorkerHandler): Worke
 
 /** What a module in a worker thread sees; null on the main thread. */
 export function bunWorkerScope(): WorkerScope | null {
-  if (isMainThread) return null;
+  if (Bun.isMainThread) return null;
   return {
     post: (message) => postMessage(message),
     onMessage(callback) {
-      self.onmessage = (event: MessageEvent<unknown>) => callback(event.data);
+      self.onmessage = (event: MessageEvent<unknown>) => callback(event.data, adoptPorts(event.ports));
     },
   };
 }

@@ -1,8 +1,11 @@
 // The world through Bun: composes listener, sockets, children, workers and the small doors.
 // Called by main, gateway and worker, once per thread; tests too. Promises: runtime.ts, over Bun 1.4.5.
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { bunAead } from './bun-aead.ts';
 import { spawnOnBun } from './bun-child.ts';
 import { listenOnBun } from './bun-listener.ts';
+import { bunParallelism } from './bun-parallelism.ts';
+import { bunChannel } from './bun-port.ts';
 import { connectOnBun } from './bun-socket.ts';
 import { bunStandard } from './bun-standard.ts';
 import { bunWorkerScope, noteGroup, startBunWorker } from './bun-worker.ts';
@@ -57,6 +60,20 @@ function createRandom(): Random {
 const files: Files = {
   readText: (path) => readFile(path, 'utf8'),
   writeText: (path, text) => writeFile(path, text),
+  async makePrivateFolder(path) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  },
+  async createPrivate(path, text) {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  },
+  rename,
+  remove: (path) => rm(path, { force: true }),
   exists: (path) =>
     access(path).then(
       () => true,
@@ -71,12 +88,18 @@ export function createBunRuntime(): Runtime {
     name: 'bun',
     clock,
     random: createRandom(),
+    aead: bunAead,
     files,
     standard: bunStandard(),
     listen: listenOnBun,
     connect: connectOnBun,
     spawn: (options, handler) => spawnOnBun(options, handler, reaper),
     startWorker: startBunWorker,
+    channel: bunChannel,
+    heapBytes: () => process.memoryUsage().heapUsed,
+    get parallelism() {
+      return bunParallelism();
+    },
     scope: bunWorkerScope(),
   };
 }

@@ -1,8 +1,7 @@
 // The world, behind one contract: listener, sockets, child processes, workers, files, clock, randomness.
 // Called by worker, gateway, upstream, server, control, cli; implemented by bun.ts and sim.ts (node.ts later).
-// Promises: plain functions and callbacks, no object per event that the runtime below would not make anyway; the
-// same contract suite (test/contract/runtime) runs on every implementation. Times are milliseconds.
-// Nothing here throws on purpose but GatewayError.
+// Promises: plain functions and callbacks, no object per event that the runtime below would not make anyway; one contract suite
+// (test/contract/runtime) for every implementation; times are milliseconds; nothing is thrown on purpose but GatewayError.
 
 /** Header names in lower case → value. */
 export type HeaderRecord = Readonly<Record<string, string>>;
@@ -20,6 +19,8 @@ export interface Inbound {
   header(name: string): string | null;
   /** Every header, lower-case names. Costs more than header(): not for the common path. */
   eachHeader(visit: (name: string, value: string) => void): void;
+  /** The whole body when it came with the head, else null: readBody() then. Asked for in the same turn as the handler, instead of readBody(). */
+  readonly wholeBody: Uint8Array | null;
   /**
    * The whole body. Rejects with GW_SERVER_BODY_SIZE beyond the listener's limit and GW_SERVER_BODY_ABORTED when the client
    * goes away or has not sent it whole within the idle timeout. To be called at most once, and in the same turn as the
@@ -72,8 +73,12 @@ export interface TlsListenOptions {
   readonly clientCa: string | null;
 }
 
+/** What moves the bytes: uWebSockets, as it is compiled into Bun.serve, or our own HTTP/1.1 on raw sockets, for listeners without TLS alone. */
+export type Transport = 'uwebsockets' | 'sockets';
+
 /** Where and how to listen. */
 export interface ListenOptions {
+  readonly transport: Transport;
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -185,16 +190,26 @@ export interface WorkerHandler {
   onExit(error: string | null): void;
 }
 
-/** A worker thread, from outside. */
-export interface WorkerHandle {
+/**
+ * One end of a line between two threads, to either of which it may be given: messages arrive at the other end in order, those that came before its
+ * onMessage() with that. Nobody hears them when the other end is closed, or its thread gone. close() is for both ends.
+ */
+export interface Port {
   post(message: unknown): void;
+  onMessage(callback: (message: unknown) => void): void;
+  close(): void;
+}
+
+/** A worker thread, from outside. `ports` move to it: this side's objects are of no use afterwards. */
+export interface WorkerHandle {
+  post(message: unknown, ports?: readonly Port[]): void;
   terminate(): void;
 }
 
-/** The other end, inside a worker thread. */
+/** The other end, inside a worker thread. `ports` came with the message, in the order in which they were given. */
 export interface WorkerScope {
   post(message: unknown): void;
-  onMessage(callback: (message: unknown) => void): void;
+  onMessage(callback: (message: unknown, ports: readonly Port[]) => void): void;
 }
 
 // ── small doors ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,11 +238,27 @@ export interface Random {
   fraction(): number;
 }
 
+/** Authenticated encryption: AES-256-GCM with 32-byte keys and 12-byte nonces, synchronous. Loaded at its first use. */
+export interface Aead {
+  /** Ciphertext of the plaintext's length, and 16 bytes of tag behind it. A nonce must never serve twice under one key. `bound` is authenticated, not carried. */
+  seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, bound: Uint8Array): Uint8Array;
+  /** The plaintext; null when a byte of anything differs from what was sealed. */
+  open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, bound: Uint8Array): Uint8Array | null;
+}
+
 /** The few things done with files. */
 export interface Files {
   /** Text of a file; rejects with the system's error (its `code` as usual). */
   readText(path: string): Promise<string>;
   writeText(path: string, text: string): Promise<void>;
+  /** Makes a folder and those above it, for this user alone (mode 0700); one that is there stays as it is. */
+  makePrivateFolder(path: string): Promise<void>;
+  /** Makes a file for this user alone (mode 0600), on the disk when it resolves; rejects with EEXIST when there is one. */
+  createPrivate(path: string, text: string): Promise<void>;
+  /** Gives a file another name in one step, over whatever has that name. */
+  rename(from: string, to: string): Promise<void>;
+  /** Deletes a file; one that is gone is no error. */
+  remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
 }
 
@@ -246,6 +277,7 @@ export interface Runtime {
   readonly name: 'bun' | 'node' | 'sim';
   readonly clock: Clock;
   readonly random: Random;
+  readonly aead: Aead;
   readonly files: Files;
   readonly standard: Standard;
   /** Throws GW_RUNTIME_LISTEN when the address cannot be had. */
@@ -255,6 +287,12 @@ export interface Runtime {
   spawn(options: SpawnOptions, handler: ChildHandler): Child;
   /** Starts a thread from a module's file URL. */
   startWorker(moduleUrl: string, handler: WorkerHandler): WorkerHandle;
+  /** The two ends of a fresh line between threads. */
+  channel(): readonly [Port, Port];
+  /** Threads that can truly run at once: processors this process may use, less where a container is given a share of them; 1 at least. */
+  readonly parallelism: number;
+  /** Bytes of this thread's JavaScript heap, garbage that was not collected yet included. */
+  heapBytes(): number;
   /** The scope when this code runs in a worker thread, else null. */
   readonly scope: WorkerScope | null;
 }

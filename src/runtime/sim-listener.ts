@@ -57,6 +57,11 @@ class SimInbound implements Inbound {
     this.abortCallback = callback;
   }
 
+  /** Bodies come apart from heads here. */
+  get wholeBody(): null {
+    return null;
+  }
+
   readBody(): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {

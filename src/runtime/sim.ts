@@ -3,6 +3,7 @@
 // events; nothing happens but when the test moves time. Worker threads are refused.
 import { concat } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
+import { bunAead } from './bun-aead.ts';
 import type { Files, Runtime, SocketAddress, Standard } from './runtime.ts';
 import { type Program, Programs } from './sim-child.ts';
 import { type ClientExchange, type ClientRequest, sendRequest } from './sim-client.ts';
@@ -37,17 +38,35 @@ export interface SimRuntime extends Runtime {
 
 const DEFAULT_WIRE: WireOptions = { windowBytes: 64 * 1024, latencyMinMs: 0.05, latencyMaxMs: 0.5 };
 
+/** An error as the file system gives it. */
+function fileError(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: '${path}'`), { code });
+}
+
 function memoryFiles(): Files {
   const texts = new Map<string, string>();
+  const read = (path: string): Promise<string> => {
+    const text = texts.get(path);
+    return text === undefined ? Promise.reject(fileError('ENOENT', path)) : Promise.resolve(text);
+  };
   return {
-    readText(path) {
-      const text = texts.get(path);
-      if (text !== undefined) return Promise.resolve(text);
-      const missing = new Error(`ENOENT: no such file, open '${path}'`);
-      return Promise.reject(Object.assign(missing, { code: 'ENOENT' }));
-    },
+    readText: read,
     writeText(path, text) {
       texts.set(path, text);
+      return Promise.resolve();
+    },
+    makePrivateFolder: () => Promise.resolve(),
+    createPrivate(path, text) {
+      if (texts.has(path)) return Promise.reject(fileError('EEXIST', path));
+      texts.set(path, text);
+      return Promise.resolve();
+    },
+    async rename(from, to) {
+      texts.set(to, await read(from));
+      texts.delete(from);
+    },
+    remove(path) {
+      texts.delete(path);
       return Promise.resolve();
     },
     exists: (path) => Promise.resolve(texts.has(path)),
@@ -87,6 +106,13 @@ function memoryStandard(schedule: Schedule) {
   return { standard, feedStdin, written: () => ({ stdout: concat(stdout), stderr: concat(stderr) }) };
 }
 
+function refuseThreads(): never {
+  throw new GatewayError(
+    'GW_RUNTIME_WORKER',
+    'the simulated runtime has no threads: run worker code directly',
+  );
+}
+
 /** A fresh world; nothing of it is shared with another one. */
 export function createSimRuntime(options: SimOptions): SimRuntime {
   const clock = new Schedule();
@@ -101,18 +127,18 @@ export function createSimRuntime(options: SimOptions): SimRuntime {
     name: 'sim',
     clock,
     random,
+    // A function of its arguments: there is nothing to simulate.
+    aead: bunAead,
     files: memoryFiles(),
     standard,
     scope: null,
     listen: (listenOptions, handler) => new SimListener(network, listenOptions, handler),
     connect,
     spawn: (spawnOptions, handler) => programs.spawn(spawnOptions, handler),
-    startWorker() {
-      throw new GatewayError(
-        'GW_RUNTIME_WORKER',
-        'the simulated runtime has no threads: run worker code directly',
-      );
-    },
+    startWorker: refuseThreads,
+    channel: refuseThreads,
+    parallelism: 1,
+    heapBytes: () => 0,
     advance: (ms) => clock.advance(ms),
     runUntilIdle: () => clock.runUntilIdle(),
     request: (port, request) => sendRequest({ connect }, { host: '127.0.0.1', port }, request),

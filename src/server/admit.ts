@@ -2,7 +2,7 @@
 // Called by http.ts. Promises: cheap, stateless; loopback listeners are guarded against DNS rebinding by Host and Origin; every refusal is
 // a row of the error table.
 import { GatewayError } from '../base/errors.ts';
-import type { ClientHeaders } from '../exchange.ts';
+import type { ClientHeaders } from '../exchange/client-headers.ts';
 import type { FrontSpec } from '../snapshot.ts';
 
 /** Host name of a Host header (port and brackets handled), lower case; null when it is malformed. */

@@ -1,28 +1,7 @@
 // Reads a client's headers in one pass into the record that the rest of the gateway works with.
 // Called by http.ts. Promises: counts every line and byte; keeps only what the protocol or a server's configuration names.
-import type { ClientHeaders } from '../exchange.ts';
+import { type ClientHeaders, emptyHeaders } from '../exchange/client-headers.ts';
 import type { Inbound } from '../runtime/runtime.ts';
-
-/** A record without any header. */
-export function emptyHeaders(): ClientHeaders {
-  return {
-    host: null,
-    origin: null,
-    contentType: null,
-    contentEncoding: null,
-    contentLength: -1,
-    accept: null,
-    protocolVersion: null,
-    mcpMethod: null,
-    mcpName: null,
-    session: null,
-    lastEventId: null,
-    passed: [],
-    optional: [],
-    count: 0,
-    bytes: 0,
-  };
-}
 
 /** Reads all headers; `optional` names (lower case) are those that some server wants passed on. */
 export function readHeaders(inbound: Inbound, optional: ReadonlySet<string>): ClientHeaders {

@@ -2,12 +2,15 @@
 // Called by worker.ts. Promises: a request is refused by its head before its body is read; every admitted exchange is counted out again exactly once.
 import { EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
-import { type ClientHeaders, Exchange, type ExchangeOwner } from '../exchange.ts';
+import type { Handles } from '../bridge/handles.ts';
+import type { ClientHeaders } from '../exchange/client-headers.ts';
+import { Exchange, type ExchangeOwner } from '../exchange.ts';
 import { errorMessage } from '../mcp/errors.ts';
 import { listenResult } from '../mcp/merge.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { messageEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
+import type { Adopt, Handover } from '../proxy/handover.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, HeaderRecord, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
@@ -15,15 +18,21 @@ import { checkBodyHead, checkStreamHead, Door } from './admit.ts';
 import { corsHeaders, preflight } from './cors.ts';
 import { ExchangeList } from './exchanges.ts';
 import { readHeaders } from './headers.ts';
+import type { Recorder } from './record.ts';
 
 /** What the front needs. */
 export interface FrontOptions {
   readonly snapshot: Snapshot;
   readonly pipeline: Pipeline;
+  readonly handles: Handles;
+  /** To and from the other workers; left out or null when there are none. */
+  readonly handover?: Handover | null;
   readonly clock: Clock;
   readonly log: Log;
   /** Makes a correlation id. */
   readonly newId: () => string;
+  /** Where exchanges that are over are recorded; left out: nowhere. */
+  readonly recorder?: Recorder;
 }
 
 const JSON_TYPE = 'application/json';
@@ -36,9 +45,12 @@ const ALLOWED = 'POST, GET, DELETE';
 export class Front implements ExchangeOwner {
   readonly #snapshot: Snapshot;
   readonly #pipeline: Pipeline;
+  readonly #handles: Handles;
+  readonly #handover: Handover | null;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #newId: () => string;
+  readonly #recorder: Recorder | null;
   readonly #endpoints: ReadonlyMap<string, EndpointSpec>;
   readonly #optional: ReadonlySet<string>;
   readonly #active = new ExchangeList();
@@ -51,9 +63,12 @@ export class Front implements ExchangeOwner {
   constructor(options: FrontOptions) {
     this.#snapshot = options.snapshot;
     this.#pipeline = options.pipeline;
+    this.#handles = options.handles;
+    this.#handover = options.handover ?? null;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#newId = options.newId;
+    this.#recorder = options.recorder ?? null;
     this.#endpoints = new Map(options.snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint]));
     this.#door = new Door(options.snapshot.front);
     this.#optional = new Set(options.snapshot.servers.flatMap((server) => server.forwardHeaders));
@@ -100,22 +115,64 @@ export class Front implements ExchangeOwner {
   #start(inbound: Inbound, start: ConstructorParameters<typeof Exchange>[0]): void {
     const exchange = new Exchange(start);
     this.#active.add(exchange);
-    inbound.onAbort(() => exchange.abandon());
-    if (exchange.verb === 'POST') {
+    inbound.onAbort(abandonmentOf(exchange));
+    this.#handles.admit(exchange);
+    const whole = exchange.verb === 'POST' ? inbound.wholeBody : null;
+    if (whole !== null) this.#serve(exchange, whole);
+    else if (exchange.verb === 'POST') {
       inbound.readBody().then(
         (body) => {
-          if (!exchange.over) this.#pipeline.post(exchange, body);
+          if (!exchange.over) this.#serve(exchange, body);
         },
         (thrown: unknown) => exchange.refuse(toGatewayError(thrown)),
       );
-    } else if (exchange.verb === 'GET') this.#pipeline.stream(exchange);
-    else this.#pipeline.end(exchange);
+    } else this.#serve(exchange, EMPTY);
   }
 
+  /** The one place where it is decided who serves an admitted exchange: this worker, or the one that its session lives in. */
+  #serve(exchange: Exchange, body: Uint8Array): void {
+    if (!this.#handles.isAway(exchange)) return this.#pipeline.serve(exchange, body);
+    // When the session's home is a former life of this gateway there is nobody to ask.
+    const onLost = (): void => {
+      exchange.loseSession();
+      this.#pipeline.serve(exchange, body);
+    };
+    if (this.#handover?.take(exchange, body, onLost) === true) this.#recorder?.handedOver(exchange.endpoint);
+    else onLost();
+  }
+
+  /** Runs an exchange that another worker has admitted and whose session lives here; throws when there is no room. It counts like any other. */
+  readonly adopt: Adopt = (admitted, body, answer) => {
+    const { id, verb, headers, path, principal, session } = admitted;
+    const endpoint = this.#endpoints.get(path);
+    const fault = endpoint === undefined ? new GatewayError('GW_SERVER_PATH') : this.#room();
+    if (fault !== null || endpoint === undefined) throw fault;
+    const exchange: Exchange = new Exchange({
+      id,
+      verb,
+      snapshot: this.#snapshot,
+      endpoint,
+      headers,
+      startedAtMs: this.#clock.now(),
+      owner: this,
+      replyHeaders: {},
+      answer: (reply) => answer(reply, exchange),
+    });
+    exchange.isAdopted = true;
+    exchange.principal = principal;
+    exchange.session = session;
+    this.#active.add(exchange);
+    this.#pipeline.serve(exchange, body);
+    return exchange;
+  };
+
   #admit(method: string, headers: ClientHeaders): GatewayError | null {
+    return this.#admitMethod(method, headers) ?? this.#room();
+  }
+
+  /** Whether there is room for one more exchange. */
+  #room(): GatewayError | null {
     const { front } = this.#snapshot;
-    const body = this.#admitMethod(method, headers);
-    if (body !== null) return body;
     if (this.#isDraining) return new GatewayError('GW_SERVER_DRAINING');
     if (this.#active.size >= front.exchangesMax)
       return new GatewayError('GW_SERVER_BUSY', `${this.#active.size} are under way`);
@@ -145,6 +202,9 @@ export class Front implements ExchangeOwner {
 
   onFinish(exchange: Exchange): void {
     if (!this.#active.remove(exchange)) return;
+    // The worker that has the client records it whole.
+    if (exchange.isAdopted) this.#recorder?.tookOver(exchange.endpoint);
+    else this.#recorder?.record(exchange);
     if (exchange.outcome === 'failed') this.#tellFailure(exchange);
     if (this.#log.enabled('debug')) {
       this.#log.debug('exchange', {
@@ -184,7 +244,8 @@ export class Front implements ExchangeOwner {
 
   /** Keeps silent event streams open; called every few seconds. */
   keepAlive(): void {
-    for (const exchange of this.#active.all()) exchange.keepAlive();
+    // The worker that has the client sees to that itself.
+    for (const exchange of this.#active.all()) if (!exchange.isAdopted) exchange.keepAlive();
   }
 
   /** Takes no new exchanges; resolves when the running ones are over or the time is up. Event streams, which have no end of their own, are ended. */
@@ -207,6 +268,11 @@ export class Front implements ExchangeOwner {
       };
     });
   }
+}
+
+/** A function of its own, because it lives as long as the exchange and would hold on to all that its surroundings know. */
+function abandonmentOf(exchange: Exchange): () => void {
+  return () => exchange.abandon();
 }
 
 /** What our own code threw, for the log alone. */

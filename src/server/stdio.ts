@@ -2,20 +2,20 @@
 // Called by gateway.ts for `sluice stdio`. Promises: each line becomes an exchange of the same pipeline that HTTP requests take; messages go out one a
 // line; every request is answered, also when its reply breaks off; a client's cancellation reaches the server. Source: MCP, stdio
 // transport, both eras.
-import { concat, encode } from '../base/bytes.ts';
+import { concat, EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { emptyHeaders } from '../exchange/client-headers.ts';
 import { Exchange, type ExchangeStart } from '../exchange.ts';
 import { isSameId, kindOf, raw, scanError, text } from '../mcp/envelope.ts';
 import { errorMessage } from '../mcp/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { flatten } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
-import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, Reply } from '../runtime/runtime.ts';
 import { ENVELOPE, FLAG, KIND, type Scanner } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
-import { emptyHeaders } from './headers.ts';
+import type { Recorder } from './record.ts';
 import { ClientLines } from './stdio-lines.ts';
 import { mirrorHeaders } from './stdio-mirror.ts';
 import { isEventStream, LineRelay, type RelayEnd, versionIn } from './stdio-relay.ts';
@@ -24,11 +24,14 @@ import { isEventStream, LineRelay, type RelayEnd, versionIn } from './stdio-rela
 export interface StdioFrontOptions {
   readonly snapshot: Snapshot;
   readonly endpoint: EndpointSpec;
-  readonly pipeline: Pipeline;
+  /** Admits an exchange whose headers are complete, and runs it. */
+  readonly serve: (exchange: Exchange, body: Uint8Array) => void;
   readonly scanner: Scanner;
   readonly clock: Clock;
   readonly log: Log;
   readonly newId: () => string;
+  /** Where exchanges that are over are recorded; left out: nowhere. */
+  readonly recorder?: Recorder;
   /** Writes bytes to the client. */
   readonly write: (bytes: Uint8Array) => void;
 }
@@ -84,7 +87,7 @@ export class StdioFront {
 
   /** The client closed its end: running calls finish within the bound, then the session ends. */
   async close(withinMs: number): Promise<void> {
-    const { clock, pipeline } = this.#options;
+    const { clock } = this.#options;
     // A subscription has no end of its own to wait for, and what was cancelled needs none.
     for (const asked of this.#waiting)
       if (asked.method === METHOD.listen || asked.isCancelled) this.#letGo(asked);
@@ -106,7 +109,7 @@ export class StdioFront {
         clock.cancel(timer);
         resolve();
       });
-      pipeline.end(exchange);
+      this.#options.serve(exchange, EMPTY);
     });
   }
 
@@ -156,7 +159,7 @@ export class StdioFront {
       asked.exchange = exchange;
       this.#waiting.add(asked);
     }
-    this.#options.pipeline.post(exchange, body);
+    this.#options.serve(exchange, body);
   }
 
   #exchange(verb: 'POST' | 'GET' | 'DELETE', answer: (reply: Reply) => void): Exchange {
@@ -173,7 +176,7 @@ export class StdioFront {
       headers,
       startedAtMs: clock.now(),
       // Replies tell all that matters here: exchanges are let go of when their answer is out.
-      owner: { onFinish: () => undefined },
+      owner: { onFinish: (exchange) => this.#options.recorder?.record(exchange) },
       replyHeaders: {},
       answer,
     };
@@ -247,7 +250,7 @@ export class StdioFront {
     });
     exchange.headers.lastEventId = asked.lastEventId;
     asked.exchange = exchange;
-    this.#options.pipeline.stream(exchange);
+    this.#options.serve(exchange, EMPTY);
   }
 
   /** Nobody waits for it any more. */
@@ -288,7 +291,7 @@ export class StdioFront {
     });
     exchange.headers.lastEventId = lastEventId;
     this.#stream = exchange;
-    this.#options.pipeline.stream(exchange);
+    this.#options.serve(exchange, EMPTY);
   }
 
   #send(message: Uint8Array): void {

@@ -8,3 +8,14 @@ export function firstByteBoundMs(spec: ServerSpec, request: UpstreamRequest): nu
   const configuredMs = Math.min(spec.firstByteTimeoutMs, spec.totalTimeoutMs);
   return request.timeoutMs > 0 ? Math.min(request.timeoutMs, configuredMs) : configuredMs;
 }
+
+/** Longest tick: deadlines are late by at most two. */
+const TICK_MS_MAX = 50;
+const TICK_MS_MIN = 5;
+
+/** Milliseconds between looks at a server's deadlines: short against the shortest of them. */
+export function tickMsFor(spec: ServerSpec): number {
+  const { connectTimeoutMs, firstByteTimeoutMs, replyIdleTimeoutMs, totalTimeoutMs } = spec;
+  const shortestMs = Math.min(connectTimeoutMs, firstByteTimeoutMs, replyIdleTimeoutMs, totalTimeoutMs);
+  return Math.max(TICK_MS_MIN, Math.min(TICK_MS_MAX, Math.floor(shortestMs / 4)));
+}

@@ -3,6 +3,7 @@
 // is used late touches nobody else's exchange, since it lets go of whoever held it the moment it is done.
 
 import { must } from '../base/assert.ts';
+import { EMPTY } from '../base/bytes.ts';
 import { ERRORS, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { HEAD } from '../scan/contract.ts';
 import { findHeader, latin1, mediaOf } from './reply-head.ts';
@@ -15,9 +16,22 @@ export interface CallHolder {
   abandonCall(call: HttpCall): void;
 }
 
+/** What is left of a request whose reply has begun. */
+const TAKEN: Readonly<Record<UpstreamRequest['verb'], UpstreamRequest>> = Object.freeze({
+  POST: taken('POST'),
+  GET: taken('GET'),
+  DELETE: taken('DELETE'),
+});
+
+function taken(verb: UpstreamRequest['verb']): UpstreamRequest {
+  const nothing = { body: EMPTY, envelope: null, edits: [], headers: [], session: null };
+  return Object.freeze({ verb, era: 'legacy', ...nothing, exchangeId: '', timeoutMs: 0 });
+}
+
 /** One exchange. It doubles as its own ReplyHead, so that a call costs one object. */
 export class HttpCall implements UpstreamCall, ReplyHead {
-  readonly request: UpstreamRequest;
+  /** What to send; once its reply has begun, only the verb is left of it. */
+  request: UpstreamRequest;
   readonly sink: UpstreamSink;
   /** Where resume() and abort() go; null before send() returns a running call and after its end. */
   holder: CallHolder | null = null;
@@ -26,6 +40,8 @@ export class HttpCall implements UpstreamCall, ReplyHead {
   retried = false;
   /** Time of the first sweep that saw it; 0 until then. Deadlines count from here, so that starting a call reads no clock. */
   startedMs = 0;
+  /** Its place in the gateway-wide queue while it waits for a connection. */
+  ticket = 0;
   /** Neighbours in the queue of the pool. */
   previous: HttpCall | null = null;
   next: HttpCall | null = null;
@@ -73,6 +89,11 @@ export class HttpCall implements UpstreamCall, ReplyHead {
     this.contentLength = length;
     const start = numbers[HEAD.sessionId] ?? -1;
     this.sessionId = start < 0 ? null : latin1(bytes, start, numbers[HEAD.sessionId + 1] ?? 0);
+  }
+
+  /** The reply has begun and goes on: the request is not sent again, and a stream that waits need not hold it. */
+  requestTaken(): void {
+    this.request = TAKEN[this.request.verb];
   }
 
   /** Hands the head over, after takeHead(). `numbers` are the scanner's over `bytes`. */
@@ -150,6 +171,12 @@ export function isUpstreamFailure(error: GatewayError): boolean {
 /** Calls that wait for a connection, first come first served; any of them can leave at once. */
 export class CallQueue {
   length = 0;
+
+  /** Ticket of the call that is next, 0 when none waits. */
+  get ticket(): number {
+    return this.first?.ticket ?? 0;
+  }
+
   private first: HttpCall | null = null;
   private last: HttpCall | null = null;
 

@@ -198,7 +198,10 @@ export class HttpConnection implements SocketHandler, CallHolder {
       this.finish(call);
       return;
     }
-    if (event === READ.head && reader.streaming && call.request.verb === 'GET') this.outlive(call);
+    if (event === READ.head) {
+      call.requestTaken();
+      if (reader.streaming && call.request.verb === 'GET') this.outlive(call);
+    }
     this.deliver(call);
   }
 
@@ -223,6 +226,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
   /** Hands over a piece of a body that goes on, or turned out to be faulty. */
   private deliver(call: HttpCall): void {
     const { body, fault, detail } = this.reader;
+    this.reader.forgetEvent();
     const more = body.length === 0 || call.data(body);
     if (call.done) return;
     if (fault !== null) this.fail(call, fault, detail);

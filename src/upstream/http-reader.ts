@@ -3,9 +3,9 @@
 // the buffer that it arrived in and joined only when it was cut; whatever could be read in two ways is a fault.
 import { EMPTY } from '../base/bytes.ts';
 import type { ErrorCode } from '../base/errors.ts';
+import { BodyDecoder } from '../base/http-body.ts';
 import { LIMITS } from '../base/limits.ts';
 import { HEAD, HEAD_RESULT, MEDIA, type Scanner } from '../scan/contract.ts';
-import { BodyDecoder } from './http-body.ts';
 import { framingOf, headFault, isRefusal, refusalDetail } from './reply-head.ts';
 
 const LF = 10;
@@ -63,6 +63,12 @@ export class ReplyReader {
     this.inBody = false;
     this.interimBytes = 0;
     if (this.held !== null) this.forgetHeld();
+  }
+
+  /** Lets go of the last event's bytes: a connection that waits for the next ones holds none. */
+  forgetEvent(): void {
+    this.body = EMPTY;
+    this.headBytes = EMPTY;
   }
 
   /** True between the head and the end of the body. */

@@ -1,6 +1,7 @@
 // The HTTP/1.1 upstream: a client of our own on the runtime's raw sockets, because fetch() costs more than a whole proxied call may.
 // Called by worker.ts, which makes one per server and worker. Promises: the contract of upstream.ts; no promise, closure or timer per call.
 import { must } from '../base/assert.ts';
+import { type PoolCell, soloCell } from '../memory/cells.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime, SocketAddress, TlsConnectOptions } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
@@ -18,6 +19,10 @@ export interface HttpUpstreamOptions {
   /** Its target must be of kind `http`. */
   readonly spec: ServerSpec;
   readonly log: Log;
+  /** What this worker tells the others, and the bound it shares with them; left out: it has the server to itself. */
+  readonly cell?: PoolCell;
+  /** Tells another worker to call nudged() on its upstream of this server. */
+  readonly nudge?: (worker: number) => void;
 }
 
 /** Makes the upstream; nothing is connected before the first call. */
@@ -38,6 +43,8 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
     },
     clock: runtime.clock,
     connectionsMax: target.connectionsMax,
+    cell: options.cell ?? soloCell(),
+    nudge: options.nudge ?? (() => undefined),
     connect: (connection) => runtime.connect(address, tls, connection),
   });
   const report = (thrown: unknown): void =>
@@ -51,6 +58,7 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
       return call;
     },
     stats: () => pool.stats(),
+    nudged: () => pool.nudged(),
     close: (withinMs) => pool.close(withinMs),
   };
 }

@@ -1,20 +1,18 @@
-// The connections of one HTTP upstream: a bounded set of slots, reused last-in first-out so that surplus ones age out, and a bounded queue.
-// Called by http.ts. Promises: at most `connectionsMax` connections at once, lasting event streams apart; a call gets a connection in the order of asking or fails with
-// GW_UPSTREAM_BUSY; one coarse tick, armed only while something is open or waiting, serves every deadline.
-
+// The connections of one HTTP upstream in one worker: slots, reused last-in first-out so that surplus ones age out, and a bounded queue.
+// Called by http.ts. Promises: all workers together have at most `connectionsMax` connections, lasting event streams apart; a call gets a
+// connection in the order of asking or fails with GW_UPSTREAM_BUSY; one coarse tick, armed only while something is open or waiting, serves
+// every deadline.
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { PoolCell } from '../memory/cells.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
-import { firstByteBoundMs } from './deadline.ts';
-import { type CallHolder, CallQueue, type HttpCall, isUpstreamFailure } from './http-call.ts';
+import { tickMsFor } from './deadline.ts';
+import { type CallHolder, type HttpCall, isUpstreamFailure } from './http-call.ts';
 import { type ConnectionOwner, HttpConnection, type Wire } from './http-connection.ts';
+import { PoolTurns } from './pool-turns.ts';
 import type { ServerSpec } from './spec.ts';
 import type { UpstreamStats } from './upstream.ts';
-
-/** Longest tick: deadlines are late by at most two. */
-const TICK_MS_MAX = 50;
-const TICK_MS_MIN = 5;
 
 /** Event streams that last do not count against `connectionsMax`, or idle clients would keep calls out; this is their own bound. */
 const LONG_LIVED_MAX = LIMITS.sessionsMax;
@@ -23,7 +21,12 @@ const LONG_LIVED_MAX = LIMITS.sessionsMax;
 export interface PoolOptions {
   readonly wire: Wire;
   readonly clock: Clock;
+  /** Of all workers together. */
   readonly connectionsMax: number;
+  /** What this worker tells the others of its connections, and where it takes permits. */
+  readonly cell: PoolCell;
+  /** Tells another worker to look at its pool of this upstream: its call is next, or its idle connection is wanted. */
+  nudge(worker: number): void;
   /** Starts a connection whose events go to the slot. */
   connect(connection: HttpConnection): void;
 }
@@ -34,6 +37,9 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   private readonly spec: ServerSpec;
   private readonly clock: Clock;
   private readonly connectionsMax: number;
+  private readonly cell: PoolCell;
+  /** Who waits here, and whose turn it is among all workers. */
+  private readonly turns: PoolTurns;
   /**
    * Slots ever made: those in use, those free, and those whose socket is closed but for the runtime's last event. The latter may be as
    * many again, since an attempt to connect that took too long cannot be called back.
@@ -42,7 +48,6 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   private readonly free: HttpConnection[] = [];
   /** Open and unused, the most recently used last. */
   private readonly idle: HttpConnection[] = [];
-  private readonly waiting = new CallQueue();
   private readonly connectTo: (connection: HttpConnection) => void;
   private readonly tickMs: number;
   private readonly onTick = (): void => this.tick();
@@ -50,9 +55,8 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   /** Connections that are made, being made, or in use; and those of them that carry streams that last. */
   private open = 0;
   private longLived = 0;
-  private connects = 0;
-  private reuses = 0;
-  private failures = 0;
+  /** The connection that is just coming back from such a stream has no permit. */
+  private isUnpermitted = false;
   private closing = false;
   private whenClosed: (() => void)[] = [];
 
@@ -63,44 +67,53 @@ export class HttpPool implements ConnectionOwner, CallHolder {
     this.spec = wire.spec;
     this.clock = clock;
     this.connectionsMax = connectionsMax;
+    this.cell = options.cell;
+    this.turns = new PoolTurns({
+      cell: options.cell,
+      bound: connectionsMax,
+      nudge: (worker) => options.nudge(worker),
+      canOpen: () => this.hasSlot(),
+    });
     this.connectTo = options.connect;
-    const { connectTimeoutMs, firstByteTimeoutMs, replyIdleTimeoutMs, totalTimeoutMs } = wire.spec;
-    const shortestMs = Math.min(connectTimeoutMs, firstByteTimeoutMs, replyIdleTimeoutMs, totalTimeoutMs);
-    this.tickMs = Math.max(TICK_MS_MIN, Math.min(TICK_MS_MAX, Math.floor(shortestMs / 4)));
+    this.tickMs = tickMsFor(wire.spec);
   }
 
   /** Gives a call a connection, or a place in the queue. Failures come after this turn. */
   start(call: HttpCall): void {
     const connection = this.idle.pop();
     if (connection !== undefined) {
-      this.reuses++;
+      this.cell.bumpReuses();
+      this.cell.setLoad(this.open, this.idle.length);
       connection.begin(call);
     } else if (this.closing) this.refuse(call, 'GW_UPSTREAM_CLOSING', '');
-    else if (this.hasRoom()) this.openFor(call);
-    else if (this.waiting.length >= this.spec.queueDepthMax) {
+    else if (this.waiting === 0 && this.turns.take(0)) this.openFor(call);
+    else if (this.waiting >= this.spec.queueDepthMax) {
       this.refuse(
         call,
         'GW_UPSTREAM_BUSY',
-        `"${this.spec.name}" has ${this.connectionsMax} connections, and ${this.waiting.length} calls wait`,
+        `"${this.spec.name}" has ${this.connectionsMax} connections, and ${this.waiting} calls wait`,
       );
     } else {
       call.holder = this;
-      this.waiting.push(call);
+      this.turns.join(call);
       this.arm();
     }
+  }
+
+  /** Another worker says that it is this one's turn, or that it would have an idle connection's place. */
+  nudged(): void {
+    this.serveWaiting();
+    this.giveWay();
   }
 
   stats(): UpstreamStats {
     const busy = this.slots.filter((slot) => slot.state !== 'lost' && slot.call !== null).length;
     return {
+      ...this.cell.numbers(),
       total: this.open,
       busy,
       idle: this.idle.length,
-      waiting: this.waiting.length,
-      connects: this.connects,
-      reuses: this.reuses,
-      failures: this.failures,
-      sessions: 0,
+      waiting: this.waiting,
     };
   }
 
@@ -123,23 +136,32 @@ export class HttpPool implements ConnectionOwner, CallHolder {
 
   connectionFree(connection: HttpConnection): void {
     // While it carried a stream its place was given away.
-    if (this.open - this.longLived > this.connectionsMax) {
-      connection.lose();
-      return;
+    if (this.isUnpermitted) {
+      if (!this.turns.takeAgain()) return connection.lose();
+      this.isUnpermitted = false;
     }
-    const call = this.waiting.shift();
+    if (this.turns.owed > 0) {
+      this.turns.owed--;
+      return connection.lose();
+    }
+    const call = this.waiting > 0 ? this.turns.next() : null;
     if (call !== null) {
-      if (connection.served > 0) this.reuses++;
+      if (connection.served > 0) this.cell.bumpReuses();
       connection.begin(call);
-    } else if (this.closing) connection.lose();
-    else this.idle.push(connection);
+    } else if (this.closing || this.turns.wanted > 0) connection.lose();
+    else {
+      this.idle.push(connection);
+      this.cell.setLoad(this.open, this.idle.length);
+    }
   }
 
   connectionLost(connection: HttpConnection): void {
     this.open--;
     const at = this.idle.lastIndexOf(connection);
     if (at >= 0) this.idle.splice(at, 1);
-    this.serveWaiting();
+    this.cell.setLoad(this.open, this.idle.length);
+    if (this.isUnpermitted) this.isUnpermitted = false;
+    else this.turns.giveBack(this.serveWaiting);
     this.settle();
   }
 
@@ -150,36 +172,38 @@ export class HttpPool implements ConnectionOwner, CallHolder {
 
   callAgain(call: HttpCall): void {
     // Its old connection is gone, but a call that waited may have had the place: then this one is next.
-    if (this.hasRoom()) this.openFor(call);
+    if (this.turns.take(this.turns.calls.ticket)) this.openFor(call);
     else {
       call.holder = this;
-      this.waiting.unshift(call);
+      this.turns.joinFirst(call);
       this.arm();
     }
   }
 
   callFailed(call: HttpCall, error: GatewayError): void {
-    if (!call.done && isUpstreamFailure(error)) this.failures++;
+    if (!call.done && isUpstreamFailure(error)) this.cell.bumpFailures();
     call.fail(error);
   }
 
   connectionLongLived(): boolean {
     if (this.longLived >= LONG_LIVED_MAX) return false;
     this.longLived++;
-    this.serveWaiting();
+    this.turns.giveBack(this.serveWaiting);
     return true;
   }
 
   connectionShortLived(): void {
     this.longLived--;
+    // What follows at once is connectionFree() or connectionLost() of the same connection.
+    this.isUnpermitted = true;
   }
 
   connected(): void {
-    this.connects++;
+    this.cell.bumpConnects();
   }
 
   misbehaved(): void {
-    this.failures++;
+    this.cell.bumpFailures();
   }
 
   // ── the queue as a holder of calls ────────────────────────────────────────────────────────────────────────────────
@@ -189,14 +213,13 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   }
 
   abandonCall(call: HttpCall): void {
-    this.waiting.remove(call);
+    this.turns.leave(call);
     this.settle();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private hasRoom(): boolean {
-    if (this.open - this.longLived >= this.connectionsMax) return false;
+  private hasSlot(): boolean {
     return this.free.length > 0 || this.slots.length < 2 * this.connectionsMax + this.longLived;
   }
 
@@ -207,16 +230,28 @@ export class HttpPool implements ConnectionOwner, CallHolder {
       this.slots.push(slot);
     }
     this.open++;
+    this.cell.setLoad(this.open, this.idle.length);
     slot.prepare(call);
     this.arm();
     this.connectTo(slot);
   }
 
-  private serveWaiting(): void {
-    while (this.waiting.length > 0 && this.hasRoom()) {
-      const call = this.waiting.shift();
-      if (call !== null) this.openFor(call);
-    }
+  private get waiting(): number {
+    return this.turns.calls.length;
+  }
+
+  private readonly serveWaiting = (): void => {
+    while (this.waiting > 0 && this.turns.take(this.turns.calls.ticket)) this.openForNext();
+  };
+
+  private openForNext(): void {
+    const call = this.turns.next();
+    if (call !== null) this.openFor(call);
+  }
+
+  /** Closes idle connections that other workers wait for, the one that was used longest ago first. */
+  private giveWay(): void {
+    for (let wanted = this.turns.wanted; wanted > 0 && this.idle.length > 0; wanted--) this.idle[0]?.lose();
   }
 
   private refuse(call: HttpCall, code: 'GW_UPSTREAM_CLOSING' | 'GW_UPSTREAM_BUSY', detail: string): void {
@@ -231,36 +266,31 @@ export class HttpPool implements ConnectionOwner, CallHolder {
     this.timer = 0;
     const nowMs = this.clock.now();
     for (let i = 0; i < this.slots.length; i++) this.slots[i]?.sweep(nowMs);
-    this.waiting.each((call) => this.sweepWaiting(call, nowMs));
-    if (this.open > 0 || this.waiting.length > 0) this.arm();
+    this.turns.sweep(this.spec, nowMs, this.expire);
+    // Whatever no nudge told.
+    this.serveWaiting();
+    this.giveWay();
+    if (this.turns.tick()) this.openForNext();
+    if (this.open > 0 || this.waiting > 0) this.arm();
   }
 
-  private sweepWaiting(call: HttpCall, nowMs: number): void {
-    if (call.startedMs === 0) call.startedMs = nowMs;
-    const boundMs = firstByteBoundMs(this.spec, call.request);
-    if (nowMs - call.startedMs <= boundMs) return;
-    this.waiting.remove(call);
-    this.callFailed(
-      call,
-      new GatewayError(
-        'GW_UPSTREAM_BUSY',
-        `no connection to "${this.spec.name}" became free within ${boundMs} ms`,
-      ),
-    );
+  private readonly expire = (call: HttpCall, boundMs: number): void => {
+    const detail = `no connection to "${this.spec.name}" became free within ${boundMs} ms`;
+    this.callFailed(call, new GatewayError('GW_UPSTREAM_BUSY', detail));
     this.settle();
-  }
+  };
 
   /** The time for closing is over. Calls of which something was sent may have been executed; the others have not. */
   private breakOff(): void {
-    this.waiting.each((call) => {
-      this.waiting.remove(call);
+    this.turns.calls.each((call) => {
+      this.turns.leave(call);
       this.callFailed(call, new GatewayError('GW_UPSTREAM_CLOSING'));
     });
     for (const slot of this.slots) if (slot.state !== 'lost') slot.breakOff();
   }
 
   private settle(): void {
-    if (!this.closing || this.open > 0 || this.waiting.length > 0) return;
+    if (!this.closing || this.open > 0 || this.waiting > 0) return;
     if (this.timer !== 0) this.clock.cancel(this.timer);
     this.timer = 0;
     const callbacks = this.whenClosed;

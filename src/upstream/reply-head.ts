@@ -1,5 +1,6 @@
 // What a parsed reply head says: header look-up over the scanner's numbers, and the verdict on how the body is framed.
 // Called by http-connection.ts and http-call.ts. Promises: pure; a head whose framing could be read in two ways is refused, never guessed.
+import { equalsAscii } from '../base/bytes.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { HEAD, HEAD_RESULT, MEDIA } from '../scan/contract.ts';
@@ -8,10 +9,15 @@ import type { ReplyHead } from './upstream.ts';
 /** Numbers that an array for Scanner.head() must hold. */
 export const HEAD_NUMBERS = HEAD.headers + 4 * LIMITS.replyHeaderCountMax;
 
+/** The last text that was made: servers send the same values over and over. */
+let lastText = '';
+
 /** Text of bytes that stand for one character each, as header values do. */
 export function latin1(bytes: Uint8Array, start: number, end: number): string {
+  if (equalsAscii(bytes, start, end, lastText)) return lastText;
   let text = '';
   for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i] ?? 0);
+  lastText = text;
   return text;
 }
 

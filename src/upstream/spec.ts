@@ -1,5 +1,6 @@
 // How one MCP server is reached: the part of a snapshot that concerns a single upstream.
 // Called by control/compile.ts (makes it) and the upstreams (read it). Promises: plain data, so that it crosses threads as a message.
+import type { BreakerSettings } from '../memory/breaker-cell.ts';
 
 /** TLS of a connection to a server; PEM texts, null where the default holds. */
 export interface TlsClientSpec {
@@ -27,6 +28,7 @@ export interface HttpTarget {
   /** Configured headers: name, value, … lower-case names. May hold secrets: never logged. */
   readonly headers: readonly string[];
   readonly tls: TlsClientSpec;
+  /** Of all workers together; with client `fetch` of each. */
   readonly connectionsMax: number;
 }
 
@@ -51,4 +53,6 @@ export interface ServerSpec {
   readonly replyIdleTimeoutMs: number;
   readonly totalTimeoutMs: number;
   readonly queueDepthMax: number;
+  /** When the server is left alone for a moment; null = never. */
+  readonly breaker: BreakerSettings | null;
 }

@@ -2,6 +2,7 @@
 // Called by stdio.ts (makes it), stdio-shared.ts, stdio-session.ts. Promises: every process started through it is
 // counted until it has ended, so that close() can wait for the last one.
 import { LIMITS } from '../base/limits.ts';
+import type { PoolCell } from '../memory/cells.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
@@ -17,6 +18,8 @@ export interface CoreParts {
   readonly spec: ServerSpec;
   readonly target: StdioTarget;
   readonly log: Log;
+  /** What this worker tells the others of its processes. */
+  readonly cell: PoolCell;
   /** Something ended: a call, a process. close() listens. */
   readonly changed: () => void;
 }
@@ -27,6 +30,7 @@ export class StdioCore {
   readonly scanner: Scanner;
   readonly spec: ServerSpec;
   readonly log: Log;
+  readonly cell: PoolCell;
   readonly changed: () => void;
   readonly deadlines: Deadlines;
   readonly ids: IdSequence;
@@ -34,9 +38,6 @@ export class StdioCore {
   readonly depthMax: number;
   /** Processes that have not ended yet. */
   readonly pipes = new Set<ChildPipe>();
-  connects = 0;
-  reuses = 0;
-  failures = 0;
   readonly #target: StdioTarget;
 
   constructor(parts: CoreParts) {
@@ -45,6 +46,7 @@ export class StdioCore {
     this.spec = parts.spec;
     this.#target = parts.target;
     this.log = parts.log;
+    this.cell = parts.cell;
     this.changed = parts.changed;
     this.deadlines = new Deadlines(parts.runtime.clock);
     this.ids = new IdSequence(parts.runtime.random);
@@ -57,7 +59,7 @@ export class StdioCore {
     const pipe: ChildPipe = new ChildPipe(parts, {
       onLine: (line) => events.onLine(line),
       onGone: (reason, lived, asked) => {
-        if (!asked) this.failures++;
+        if (!asked) this.cell.bumpFailures();
         events.onGone(reason, lived, asked);
       },
       onExit: () => {
@@ -66,7 +68,7 @@ export class StdioCore {
       },
     });
     this.pipes.add(pipe);
-    this.connects++;
+    this.cell.bumpConnects();
     return pipe;
   }
 }

@@ -157,7 +157,7 @@ export class LegacySession {
   }
 
   #request(message: Message, reply: CallReply, firstByteMs: number, onAnswer: CallOptions['onAnswer']): void {
-    if (this.#supervisor.current !== null) this.#core.reuses++;
+    if (this.#supervisor.current !== null) this.#core.cell.bumpReuses();
     let call: Call | null = null;
     const deadline = this.#core.deadlines.set(firstByteMs, () => {
       this.#supervisor.withdraw(waiter);
@@ -250,7 +250,7 @@ export class LegacySession {
       pipe = this.#start();
     } catch (thrown) {
       if (!(thrown instanceof GatewayError)) throw thrown;
-      this.#core.failures++;
+      this.#core.cell.bumpFailures();
       failed(thrown);
       return;
     }

@@ -40,7 +40,7 @@ export class SharedChild {
         opened(this.#start());
       } catch (thrown) {
         if (!(thrown instanceof GatewayError)) throw thrown;
-        core.failures++;
+        core.cell.bumpFailures();
         failed(thrown);
       }
     });
@@ -68,7 +68,7 @@ export class SharedChild {
       reply.fail(fit);
       return;
     }
-    if (this.#supervisor.current !== null) this.#core.reuses++;
+    if (this.#supervisor.current !== null) this.#core.cell.bumpReuses();
     let call: Call | null = null;
     const exempt = isMethod(message, METHOD.listen);
     const deadline = exempt ? null : this.#core.deadlines.set(firstByteMs, () => expire());

@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import { type PoolCell, soloCell } from '../memory/cells.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
@@ -33,6 +34,8 @@ export interface StdioUpstreamOptions {
   /** Legacy sessions, which are processes, at once. */
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
+  /** What this worker tells the others of its processes; left out: nobody is told. */
+  readonly cell?: PoolCell;
 }
 
 /** Makes the upstream; no process is started before the first request. */
@@ -52,6 +55,7 @@ class StdioUpstream implements Upstream {
   readonly #sessions = new Set<LegacySession>();
   #closing: GatewayError | null = null;
   #onChange: () => void = () => undefined;
+  #isToTell = false;
 
   constructor(options: StdioUpstreamOptions) {
     const { runtime, scanner, spec, log } = options;
@@ -59,13 +63,17 @@ class StdioUpstream implements Upstream {
     assert(target.kind === 'stdio', 'a stdio upstream has a stdio target');
     this.name = spec.name;
     this.#options = options;
-    const changed = (): void => this.#onChange();
+    const changed = (): void => {
+      this.#tellSoon();
+      this.#onChange();
+    };
     this.#core = new StdioCore({
       runtime,
       scanner,
       spec,
       target,
       log: log.with({ server: spec.name }),
+      cell: options.cell ?? soloCell(),
       changed,
     });
     this.#shared = new SharedChild(this.#core);
@@ -77,23 +85,36 @@ class StdioUpstream implements Upstream {
     const refusal = this.#take(request, reply);
     if (refusal !== null) reply.fail(refusal);
     reply.release();
+    this.#tellSoon();
     return reply;
   }
 
+  /** Other threads see the numbers of the last turn: to count anew for each call would cost each call a look at all sessions. */
+  #tellSoon(): void {
+    if (this.#isToTell) return;
+    this.#isToTell = true;
+    this.#core.runtime.clock.soon(() => {
+      this.#isToTell = false;
+      const { cell } = this.#core;
+      const { total, idle, waiting, sessions } = this.stats();
+      cell.setLoad(total, idle);
+      cell.setWaiting(waiting);
+      cell.setSessions(sessions);
+    });
+  }
+
   stats(): UpstreamStats {
-    const { connects, reuses, failures, pipes } = this.#core;
+    const { cell, pipes } = this.#core;
     const sessions = [...this.#sessions];
     const busy = sessions.filter((session) => session.busy).length + (this.#shared.busy ? 1 : 0);
     const waiting = sessions.reduce((sum, session) => sum + session.waiting, this.#shared.waiting);
     const total = pipes.size;
     return {
+      ...cell.numbers(),
       total,
       busy,
       idle: Math.max(0, total - busy),
       waiting,
-      connects,
-      reuses,
-      failures,
       sessions: this.#byId.size,
     };
   }

@@ -89,6 +89,8 @@ export interface Upstream {
   /** Starts one exchange. Never throws: failures come to the sink, never before send() has returned. */
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall;
   stats(): UpstreamStats;
+  /** Another worker says that it is this one's turn to connect, or that it waits for a connection that is idle here. */
+  nudged?(): void;
   /** Lets running calls finish, takes no new ones, then closes; resolves when nothing is left, children included. `withinMs` bounds it. */
   close(withinMs: number): Promise<void>;
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { GatewayError } from '../../src/base/errors.ts';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
+import { processorsOfShare } from '../../src/runtime/bun-parallelism.ts';
 import type {
   Listener,
   ListenOptions,
@@ -26,7 +27,7 @@ const listeners: Listener[] = [];
 const cleanups: (() => void)[] = [];
 const ENV = { PATH: process.env.PATH ?? '' };
 
-function listen(handler: RequestHandler, options: Partial<ListenOptions> = {}): Listener {
+function listenWith(handler: RequestHandler, options: Partial<ListenOptions> = {}): Listener {
   const listener = runtime.listen({ ...LISTEN, ...options }, handler);
   listeners.push(listener);
   return listener;
@@ -57,7 +58,10 @@ function raw(port: number, bytes: string): SocketRecorder {
   return recorder;
 }
 
-describe('listener on Bun', () => {
+describe.each(['uwebsockets', 'sockets'] as const)('listener on Bun: %s', (transport) => {
+  const listen = (handler: RequestHandler, options: Partial<ListenOptions> = {}): Listener =>
+    listenWith(handler, { transport, ...options });
+
   test('one connection serves many requests, pipelined ones too', async () => {
     const listener = listen(echo);
     const post = (body: string): string =>
@@ -198,16 +202,39 @@ describe('listener on Bun', () => {
     await listener.drain();
   });
 
+  test('a stream that cannot be opened costs a bare 500, and one that breaks behind its first bytes is broken', async () => {
+    const listener = listen((inbound) => ({
+      status: 200,
+      headers: {},
+      body: {
+        open(sink) {
+          sink.write(inbound.path === '/late' ? pattern(1024 * 1024) : text('never seen'));
+          throw new TypeError('expected by this test: secret');
+        },
+      },
+    }));
+    const address = { host: '127.0.0.1', port: listener.port };
+    const ask = (path: string) => sendRequest(runtime, address, { method: 'GET', path });
+    const early = ask('/early');
+    await until('the reply', () => early.state === 'whole');
+    expect([early.status, early.text()]).toEqual([500, '']);
+    const late = ask('/late');
+    await until('it is over', () => late.state === 'whole' || late.state === 'broken');
+    if (late.state === 'whole') expect([late.status, late.text()]).toEqual([500, '']);
+  });
+
   test('two listeners share a port with reusePort', () => {
     const first = listen(echo, { reusePort: true });
     const second = listen(echo, { reusePort: true, port: first.port });
     expect(second.port).toBe(first.port);
   });
+});
 
+describe('listener on Bun with TLS', () => {
   test('a key that is none is GW_RUNTIME_LISTEN', () => {
     let code = '';
     try {
-      listen(echo, { tls: { cert: 'none', key: 'none', clientCa: null } });
+      listenWith(echo, { tls: { cert: 'none', key: 'none', clientCa: null } });
     } catch (thrown) {
       if (thrown instanceof GatewayError) code = thrown.code;
     }
@@ -233,7 +260,7 @@ describe('sockets on Bun', () => {
   });
 
   test('names are looked up; one that does not exist is a connect error', async () => {
-    const listener = listen(echo);
+    const listener = listenWith(echo);
     const found = sendRequest(
       runtime,
       { host: 'localhost', port: listener.port },
@@ -266,7 +293,8 @@ describe.skipIf(certificates === null)('TLS on Bun', () => {
     return recorder;
   }
   const serve = (pair: { cert: string; key: string }, clientCa: string | null = null): number =>
-    listen(() => ({ status: 200, headers: {}, body: text('secret') }), { tls: { ...pair, clientCa } }).port;
+    listenWith(() => ({ status: 200, headers: {}, body: text('secret') }), { tls: { ...pair, clientCa } })
+      .port;
 
   test('a certificate of a trusted CA for the right name is accepted, by name and by address', async () => {
     const port = serve(good);
@@ -346,7 +374,7 @@ describe.skipIf(certificates === null)('TLS on Bun', () => {
 
   test('large transfers survive short writes and pauses', async () => {
     const body = pattern(6 * 1024 * 1024);
-    const listener = listen(echo, { tls: { ...good, clientCa: null }, bodyBytesMax: body.length });
+    const listener = listenWith(echo, { tls: { ...good, clientCa: null }, bodyBytesMax: body.length });
     const exchange = sendRequest(
       { connect: (address, _none, handler) => runtime.connect(address, trusting, handler) },
       { host: '127.0.0.1', port: listener.port },
@@ -363,7 +391,7 @@ describe.skipIf(certificates === null)('TLS on Bun', () => {
   test('HTTP/2: bodies, streams, a client that cancels, a reply that breaks off', async () => {
     let aborted = 0;
     let stay: ReplySink | null = null;
-    const listener = listen(
+    const listener = listenWith(
       (inbound) => {
         inbound.onAbort(() => aborted++);
         if (inbound.path === '/echo') return echo(inbound);
@@ -429,7 +457,7 @@ describe.skipIf(certificates === null)('HTTP/3 on Bun', () => {
   test('the same listener answers HTTP/1.1, 2 and 3', async () => {
     if (certificates === null) return;
     const { ca, good } = certificates;
-    const listener = listen(echo, { tls: { ...good, clientCa: null }, http2: true, http3: true });
+    const listener = listenWith(echo, { tls: { ...good, clientCa: null }, http2: true, http3: true });
     for (const protocol of ['http1.1', 'http2', 'http3'] as const) {
       const reply = await fetch(`https://127.0.0.1:${listener.port}/`, {
         method: 'POST',
@@ -503,7 +531,7 @@ describe('children on Bun', () => {
   });
 
   test('children inherit nothing but their three streams', async () => {
-    listen(echo);
+    listenWith(echo);
     const recorder = new ChildRecorder();
     runtime.spawn({ command: 'ls', args: ['/proc/self/fd'], cwd: null, env: ENV }, recorder);
     await until('it ended', () => recorder.exited);
@@ -657,6 +685,55 @@ describe('worker threads', () => {
     await Bun.sleep(20);
     expect(exits).toEqual([null]);
     worker.post('nobody');
+  });
+
+  test('a line between two threads: both hear what the other says, also what was said before it came', async () => {
+    const [near, far] = runtime.channel();
+    const one = start();
+    const two = start();
+    near.post('early');
+    one.worker.post('one', [near]);
+    await Bun.sleep(20);
+    two.worker.post('two', [far]);
+    await until('both heard', () => one.heard.length === 2 && two.heard.length === 3);
+    expect(one.heard).toEqual(['ready', ['heard', ['from', 'two']]]);
+    expect(two.heard).toEqual(['ready', ['heard', 'early'], ['heard', ['from', 'one']]]);
+  });
+
+  test('a line to a thread that has ended swallows what is said; closing it ends it for both', async () => {
+    const [near, far] = runtime.channel();
+    const heard: unknown[] = [];
+    near.onMessage((message) => heard.push(message));
+    const { worker, exits } = start();
+    worker.post('thread', [far]);
+    await until('it spoke', () => heard.length === 1);
+    worker.terminate();
+    await until('it ended', () => exits.length === 1);
+    near.post('nobody');
+    near.close();
+    near.post('still nobody');
+    const [open, closed] = runtime.channel();
+    const late: unknown[] = [];
+    open.onMessage((message) => late.push(message));
+    closed.close();
+    closed.post('lost');
+    await Bun.sleep(20);
+    expect([heard, late]).toEqual([[['from', 'thread']], []]);
+  });
+
+  test('a port of another make is refused', () => {
+    const { worker } = start();
+    const foreign = { post() {}, onMessage() {}, close() {} };
+    expect(() => worker.post('x', [foreign])).toThrow('a port goes to a thread');
+  });
+
+  test('at least one thread can run', () => {
+    expect(runtime.heapBytes()).toBeGreaterThan(0);
+    expect(runtime.parallelism).toBeGreaterThanOrEqual(1);
+    expect(runtime.parallelism).toBeLessThanOrEqual(navigator.hardwareConcurrency);
+    expect(
+      ['max 100000\n', '150000 100000\n', '50000 100000\n', '0 100000', ''].map(processorsOfShare),
+    ).toEqual([Number.POSITIVE_INFINITY, 2, 1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
   });
 
   test('an uncaught error and an exit are told', async () => {

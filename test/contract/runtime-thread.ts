@@ -1,5 +1,5 @@
 // A worker thread for runtime-bun.test.ts: echoes, starts a child and fails on demand.
-// Called as a module URL. Promises: posts 'ready' once, then ['echo', message] for every message.
+// Called as a module URL. Promises: posts 'ready' once, then ['echo', message] for every message; a port that comes is listened to, and written to.
 import { createBunRuntime } from '../../src/runtime/bun.ts';
 
 const runtime = createBunRuntime();
@@ -8,7 +8,12 @@ const env = { PATH: process.env.PATH ?? '' };
 /** Ignores TERM and the end of its stdin, and says its number. */
 const STUBBORN = `trap '' TERM; echo $$; while :; do sleep 0.05; done`;
 if (scope !== null) {
-  scope.onMessage((message) => {
+  scope.onMessage((message, ports) => {
+    for (const port of ports) {
+      port.onMessage((heard) => scope.post(['heard', heard]));
+      port.post(['from', message]);
+    }
+    if (ports.length > 0) return;
     if (message === 'throw') throw new TypeError('expected by this test');
     if (message === 'exit') process.exit(3);
     if (message === 'spawn') {

@@ -3,7 +3,7 @@
 // in both, and close() leaves no process, socket or listener behind.
 import net from 'node:net';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
-import type { Runtime, Socket, SocketAddress, SpawnOptions } from '../../src/runtime/runtime.ts';
+import type { Runtime, Socket, SocketAddress, SpawnOptions, Transport } from '../../src/runtime/runtime.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
 import type { Program } from '../../src/runtime/sim-child.ts';
 import type { Accept } from '../../src/runtime/sim-network.ts';
@@ -16,6 +16,7 @@ export const FLOOD_BYTES = 1_000_000;
 
 export interface World {
   readonly runtime: Runtime;
+  readonly transport: Transport;
   /** Lets time pass until the claim holds; fails naming it when it never does. */
   until(claim: string, holds: () => boolean): Promise<void>;
   /** Lets a little time pass, for showing that something does not happen. */
@@ -31,7 +32,7 @@ export interface World {
 const UNTIL_MS = 8_000;
 
 /** Bun: the polling is real time, the peers are node:net servers, the programs are shell one-liners. */
-export function bunWorld(): World {
+export function bunWorld(transport: Transport = 'uwebsockets'): World {
   const runtime = createBunRuntime();
   const servers = new Set<net.Server>();
   const shell: Record<ProgramName, string> = {
@@ -45,6 +46,7 @@ export function bunWorld(): World {
   };
   return {
     runtime,
+    transport,
     async until(claim, holds) {
       const end = performance.now() + UNTIL_MS;
       while (!holds()) {
@@ -112,6 +114,7 @@ export function simWorld(seed = 1): World {
   for (const [name, program] of Object.entries(simPrograms)) runtime.program(name, program);
   return {
     runtime,
+    transport: 'uwebsockets',
     async until(claim, holds) {
       for (let step = 0; step < UNTIL_MS; step++) {
         if (holds()) return;

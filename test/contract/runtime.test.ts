@@ -3,5 +3,6 @@
 import { runtimeContract } from './runtime.ts';
 import { bunWorld, simWorld } from './runtime-world.ts';
 
-runtimeContract('bun', bunWorld);
+for (const transport of ['uwebsockets', 'sockets'] as const)
+  runtimeContract(`bun, ${transport}`, () => bunWorld(transport));
 for (const seed of [1, 20_260_728]) runtimeContract(`sim, seed ${seed}`, () => simWorld(seed));

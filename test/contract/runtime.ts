@@ -9,6 +9,7 @@ import { ChildRecorder, Pump, pattern, SocketRecorder, text } from './runtime-re
 import { FLOOD_BYTES, type World } from './runtime-world.ts';
 
 export const LISTEN: ListenOptions = {
+  transport: 'uwebsockets',
   host: '127.0.0.1',
   port: 0,
   reusePort: false,
@@ -41,7 +42,7 @@ export function runtimeContract(name: string, make: () => World): void {
     });
 
     const listen = (handler: RequestHandler, options: Partial<ListenOptions> = {}): Listener => {
-      const listener = world.runtime.listen({ ...LISTEN, ...options }, handler);
+      const listener = world.runtime.listen({ ...LISTEN, transport: world.transport, ...options }, handler);
       listeners.push(listener);
       return listener;
     };
@@ -683,6 +684,73 @@ export function runtimeContract(name: string, make: () => World): void {
         const missing: unknown = await files.readText(`${path}.none`).catch((error: unknown) => error);
         expect(missing instanceof Error && 'code' in missing && missing.code).toBe('ENOENT');
         if (world.runtime.name === 'bun') await Bun.file(path).delete();
+      });
+
+      test('files: what is made for this user alone is made once, moved in one step, and removed', async () => {
+        const { files } = world.runtime;
+        const folder = `/tmp/sluice-contract-${process.pid}-${Math.trunc(performance.now() * 1000)}`;
+        const [from, to] = [`${folder}/a/from`, `${folder}/a/to`];
+        await files.makePrivateFolder(`${folder}/a`);
+        await files.makePrivateFolder(`${folder}/a`);
+        await files.createPrivate(from, 'new');
+        const taken: unknown = await files.createPrivate(from, 'other').catch((error: unknown) => error);
+        expect(taken instanceof Error && 'code' in taken && taken.code).toBe('EEXIST');
+        await files.writeText(to, 'old');
+        await files.rename(from, to);
+        expect([await files.readText(to), await files.exists(from)]).toEqual(['new', false]);
+        const missing: unknown = await files.rename(from, to).catch((error: unknown) => error);
+        expect(missing instanceof Error && 'code' in missing && missing.code).toBe('ENOENT');
+        await files.remove(to);
+        await files.remove(to);
+        expect(await files.exists(to)).toBe(false);
+        if (world.runtime.name === 'bun') await Bun.$`rm -r ${folder}`;
+      });
+
+      test('aead: what was sealed opens as it was, and not once a byte of anything differs', () => {
+        const { aead } = world.runtime;
+        const key = pattern(32);
+        const nonce = pattern(12).map((byte) => byte ^ 0x55);
+        const bound = text('bound');
+        for (const size of [0, 1, 15, 16, 17, 5000]) {
+          const plain = pattern(size);
+          const sealed = aead.seal(key, nonce, plain, bound);
+          expect(sealed.length).toBe(size + 16);
+          expect(aead.open(key, nonce, sealed, bound)).toEqual(plain);
+          const parts = [key, nonce, sealed, bound] as const;
+          for (const [which, part] of parts.entries())
+            for (const at of new Set([0, part.length >> 1, part.length - 1])) {
+              const other = parts.map((one) => one.slice());
+              const changed = other[which] ?? part;
+              changed[at] = (changed[at] ?? 0) ^ 1;
+              const [k = key, n = nonce, s = sealed, b = bound] = other;
+              expect(aead.open(k, n, s, b)).toBeNull();
+            }
+          for (const length of [0, 1, 15, 16, size + 15])
+            if (length < sealed.length)
+              expect(aead.open(key, nonce, sealed.slice(0, length), bound)).toBeNull();
+          expect(aead.open(key, nonce, sealed, new Uint8Array(0))).toBeNull();
+        }
+      });
+
+      test('aead: AES-256-GCM as McGrew and Viega’s test case 16 has it, views of larger arrays as well', () => {
+        const bytes = (hex: string): Uint8Array => {
+          const around = Buffer.from(`00${hex}00`, 'hex');
+          return around.subarray(1, around.length - 1);
+        };
+        const key = bytes('feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308');
+        const nonce = bytes('cafebabefacedbaddecaf888');
+        const bound = bytes('feedfacedeadbeeffeedfacedeadbeefabaddad2');
+        const plain = bytes(
+          'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
+        );
+        const sealed = world.runtime.aead.seal(key, nonce, plain, bound);
+        expect(Buffer.from(sealed).toString('hex')).toBe(
+          '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662' +
+            '76fc6ece0f4e1768cddf8853bb2d551b',
+        );
+        expect(
+          world.runtime.aead.open(key, nonce, bytes(Buffer.from(sealed).toString('hex')), bound),
+        ).toEqual(new Uint8Array(plain));
       });
     });
   });

@@ -53,6 +53,7 @@ function connectTo(port: number, target: Partial<HttpTarget> = {}, spec: Partial
       replyIdleTimeoutMs: 10_000,
       totalTimeoutMs: 20_000,
       queueDepthMax: 10,
+      breaker: null,
       ...spec,
     },
   });

@@ -69,6 +69,7 @@ function connectTo(port: number, target: Partial<HttpTarget> = {}, spec: Partial
       replyIdleTimeoutMs: 15_000,
       totalTimeoutMs: 30_000,
       queueDepthMax: 1_000,
+      breaker: null,
       ...spec,
     },
   });

@@ -81,6 +81,7 @@ function upstreamTo(port: number, settings: WorldSettings): Upstream {
       replyIdleTimeoutMs: 20_000,
       totalTimeoutMs: 30_000,
       queueDepthMax: 100,
+      breaker: null,
       ...rest,
     },
     log: SILENT,

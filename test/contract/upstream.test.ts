@@ -1,10 +1,13 @@
 // The upstream contract on every transport that needs no child process: http on real and simulated sockets, fetch, fake.
 // Runs test/contract/upstream.ts; stdio joins in a file of its own.
 import { decode } from '../../src/base/bytes.ts';
+import { BreakerCell } from '../../src/memory/breaker-cell.ts';
+import { createMemory, soloShape } from '../../src/memory/memory.ts';
 import { SILENT } from '../../src/observe/log.ts';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
 import { createSimRuntime, type SimRuntime } from '../../src/runtime/sim.ts';
 import { chooseScanner } from '../../src/scan/scan.ts';
+import { withBreaker } from '../../src/upstream/breaker.ts';
 import { createFakeUpstream, type FakeReply } from '../../src/upstream/fake.ts';
 import { createFetchUpstream } from '../../src/upstream/fetch.ts';
 import { createHttpUpstream } from '../../src/upstream/http.ts';
@@ -36,6 +39,7 @@ function specFor(port: number, settings: WorldSettings): ServerSpec {
     replyIdleTimeoutMs: 20_000,
     totalTimeoutMs: 30_000,
     queueDepthMax: 100,
+    breaker: null,
     ...rest,
   };
 }
@@ -91,6 +95,21 @@ for (const preference of ['auto', 'portable'] as const) {
     ),
   );
 }
+
+describeUpstream(
+  overSockets('http behind a breaker', (spec) => {
+    const { scanner } = chooseScanner('auto');
+    const memory = createMemory(soloShape(1, 0), runtime.clock.wall());
+    // The suite fails calls on purpose, more than a server in service would: they must reach the upstream all the same.
+    const settings = { failures: 255, sharePercent: 100, windowMs: 1, openMs: 1, trials: 1, trialMs: 1 };
+    return withBreaker(createHttpUpstream({ runtime, scanner, spec, log: SILENT }), {
+      cell: new BreakerCell(memory, 0, 0, settings),
+      clock: runtime.clock,
+      offsetMs: 0,
+      onChange: () => undefined,
+    });
+  }),
+);
 
 describeUpstream(overSockets('fetch', (spec) => createFetchUpstream({ runtime, spec, log: SILENT })));
 

@@ -68,7 +68,10 @@ describe('the echo', () => {
 });
 
 /** A legacy server whose calls are answered by `answer`; it counts sessions. */
-function serve(answer: (message: { id: number }, n: number) => Response) {
+function serve(
+  answer: (message: { id: number }, n: number) => Response,
+  unknown: (message: { id: number }) => Response = () => new Response('no', { status: 400 }),
+) {
   let calls = 0;
   const open = new Set<string>();
   const server = Bun.serve({
@@ -83,7 +86,7 @@ function serve(answer: (message: { id: number }, n: number) => Response) {
       const message = (await request.json()) as { id: number; method: string };
       if (message.method === 'notifications/initialized') return new Response(null, { status: 202 });
       if (message.method === 'tools/call') return answer(message, calls++);
-      if (message.method !== 'initialize') return new Response('no', { status: 400 });
+      if (message.method !== 'initialize') return unknown(message);
       const session = crypto.randomUUID();
       open.add(session);
       const result = {
@@ -190,6 +193,18 @@ describe('servers that misbehave', () => {
     const { code, err } = await bench(server.url, FEW);
     expect(code).toBe(1);
     expect(err).toContain('nothing listens there');
+  });
+
+  test('the modern era when it is named, though the server lacks server/discover', async () => {
+    const error = { code: -32601, message: 'not here' };
+    const server = serve(
+      ({ id }) => good(id),
+      ({ id }) => Response.json({ jsonrpc: '2.0', id, error }, { status: 404 }),
+    );
+    const { code, summary } = await bench(server.url, [...NAMED, '--era', 'modern', '--count', '3']);
+    expect(summary).toMatchObject({ calls: 3, era: 'modern' });
+    expect(code).toBe(0);
+    server.stop();
   });
 
   test('a server that goes away in the middle', async () => {

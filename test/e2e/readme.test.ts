@@ -1,6 +1,8 @@
 // The README's promises, word for word: the lines to try after `npm start` are those that `npm start` prints, and they work.
 // Called by `bun test`. Promises: runs the command of package.json's `start` on a free port; everything started is ended.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scripts } from '../../package.json';
 
@@ -16,6 +18,8 @@ const tries = readme
   .filter((line) => line.startsWith('curl -s') || /^npx sluice (list|call)/.test(line));
 
 let child: Bun.Subprocess<'ignore', 'pipe', 'pipe'>;
+/** Where this gateway keeps its keys. */
+let state = '';
 let url = '';
 let printed = '';
 
@@ -36,11 +40,12 @@ function readUntil(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise
 }
 
 beforeAll(async () => {
+  state = mkdtempSync(join(tmpdir(), 'sluice-readme-'));
   const [program = '', ...args] = scripts.start.split(' ');
   const path = `${join(ROOT, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`;
   child = Bun.spawn([program, ...args, '--port', '0'], {
     cwd: ROOT,
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, PATH: path, XDG_STATE_HOME: state },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -56,6 +61,7 @@ beforeAll(async () => {
 afterAll(async () => {
   child.kill('SIGTERM');
   await child.exited;
+  rmSync(state, { recursive: true, force: true });
 });
 
 describe('README', () => {

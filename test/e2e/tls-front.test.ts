@@ -345,7 +345,10 @@ describe('limits and doors', () => {
         return echoId(body);
       });
       try {
-        const gateway = await gatewayOf({ far: { url: server.url } }, { limits: { exchangesMax: 2 } });
+        const gateway = await gatewayOf(
+          { far: { url: server.url } },
+          { workers: 1, limits: { exchangesMax: 2 } },
+        );
         const url = `${gateway.url}/mcp`;
         const running = [call(url), call(url)];
         await eventually('both are at the server', () => server.bodies.length === 2);
@@ -373,7 +376,7 @@ describe('limits and doors', () => {
     async () => {
       const gateway = await gatewayOf(
         { near: fixtureCommand(), far: { url: fixture.url } },
-        { limits: { sessionsMax: 1 } },
+        { workers: 1, limits: { sessionsMax: 1 } },
       );
       const params = {
         protocolVersion: '2025-11-25',

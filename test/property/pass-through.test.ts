@@ -83,7 +83,8 @@ for (const scanner of scanners()) {
   describe(`pass-through on the ${scanner.name} scanner`, () => {
     let reply = '';
     const server: ByteServer = startByteServer(
-      () => new Response(reply, { headers: { 'content-type': 'application/json' } }),
+      () =>
+        new Response(reply, { headers: { 'content-type': 'application/json', 'mcp-session-id': 'own id' } }),
     );
     const plane: Plane = startPlane({
       servers: { one: { url: server.url }, two: { url: server.url } },
@@ -119,7 +120,15 @@ for (const scanner of scanners()) {
       );
     });
 
-    test('legacy messages of any kind are untouched', async () => {
+    test('legacy messages of any kind are untouched; the session id alone is sealed, and open to the server', async () => {
+      reply = '{"jsonrpc":"2.0","id":1,"result":{}}';
+      const hello = await fetch(`${plane.url}/mcp/one`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}',
+      });
+      const session = hello.headers.get('mcp-session-id') ?? '';
+      expect(session).toMatch(/^[A-Za-z0-9_-]{60,}$/);
       const message = fc
         .tuple(idText, unknown, fc.jsonValue(), fc.constantFrom('request', 'notification', 'result'))
         .map(([id, top, value, kind]) => {
@@ -141,10 +150,11 @@ for (const scanner of scanners()) {
           const headers = {
             'content-type': 'application/json',
             accept: 'application/json, text/event-stream',
-            'mcp-session-id': 's',
+            'mcp-session-id': session,
           };
           const got = await post(`${plane.url}/mcp/one`, headers, text);
           expect(decode(server.bodies.at(-1) ?? encode(''))).toBe(text);
+          expect(server.headers.at(-1)?.get('mcp-session-id')).toBe('own id');
           expect(got.status).toBe(200);
         }),
         { numRuns: 150 },

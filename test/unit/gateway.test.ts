@@ -3,81 +3,49 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { decode, encode } from '../../src/base/bytes.ts';
 import { GatewayError } from '../../src/base/errors.ts';
-import { baseUrl, startGateway, startStdio, ThreadLink, warmUp } from '../../src/gateway.ts';
+import { freshKeyRing } from '../../src/bridge/seal.ts';
+import { memoryShape } from '../../src/gateway/shape.ts';
+import { ThreadLink } from '../../src/gateway/thread-link.ts';
+import { baseUrl, startGateway, startStdio, warmUp } from '../../src/gateway.ts';
+import { createMemory, sharedOf } from '../../src/memory/memory.ts';
 import { createLog, SILENT } from '../../src/observe/log.ts';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
-import type { Runtime, WorkerHandler } from '../../src/runtime/runtime.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
 import { chooseScanner } from '../../src/scan/scan.ts';
 import { type Order, orderTaker, type Plane, type Report } from '../../src/thread.ts';
 import { DataPlane } from '../../src/worker.ts';
 import { jsonOf } from '../fixtures/lab.ts';
 import { echoId, snapshotOf, startByteServer } from '../fixtures/plane.ts';
+import { codeOf, DeadPort, READY, scripted, statsOf } from '../fixtures/threads.ts';
 
 const snapshot = snapshotOf({ servers: { a: { url: 'http://127.0.0.1:1/mcp' } } });
-const READY: Report = { kind: 'ready', host: '127.0.0.1', port: 5, scanner: 's', kernel: 'k', reason: 'r' };
-
-/** A runtime whose worker the test plays. */
-function scripted() {
-  const orders: Order[] = [];
-  let handler: WorkerHandler = { onMessage: () => undefined, onExit: () => undefined };
-  let terminated = 0;
-  const runtime: Runtime = {
-    ...createSimRuntime({ seed: 1 }),
-    startWorker: (_url, given) => {
-      handler = given;
-      return {
-        // Only orders are posted.
-        post: (message) => orders.push(message as Order),
-        terminate: () => {
-          terminated++;
-        },
-      };
-    },
-  };
-  return {
-    runtime,
-    orders,
-    report: (report: Report) => handler.onMessage(report),
-    die: (error: string | null) => handler.onExit(error),
-    terminated: () => terminated,
-  };
-}
-
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'resolved',
-    (error: unknown) => (error instanceof GatewayError ? error.code : String(error)),
-  );
 
 describe('the link to the thread', () => {
   test('reports come back in the order of the orders', async () => {
     const world = scripted();
     const link = new ThreadLink(world.runtime);
     const asked = [link.ask({ kind: 'stats' }), link.ask({ kind: 'drain' })];
-    world.report(READY);
-    world.report({ kind: 'drained' });
+    world.life(0).report(READY);
+    world.life(0).report({ kind: 'drained' });
     expect((await Promise.all(asked)).map((report) => report.kind)).toEqual(['ready', 'drained']);
   });
 
   test('regression: a death rejects every order that waits, and every later one', async () => {
     const world = scripted();
-    const lines: string[] = [];
     const link = new ThreadLink(world.runtime);
-    link.logTo(createLog('error', { write: (line) => lines.push(line), wall: () => 0 }));
     const asked = [link.ask({ kind: 'stats' }), link.ask({ kind: 'stats' })];
-    world.die('boom');
-    world.die('again');
+    world.life(0).die('boom');
+    world.life(0).die('again');
     expect(await Promise.all(asked.map(codeOf))).toEqual(['GW_RUNTIME_WORKER', 'GW_RUNTIME_WORKER']);
     expect(await codeOf(link.ask({ kind: 'drain' }))).toBe('GW_RUNTIME_WORKER');
     expect((await link.died).message).toContain('boom');
-    expect(lines.length).toBe(1);
   });
 
   test('regression: a thread that dies before its first order fails the start instead of hanging it', async () => {
     const world = scripted();
     const warm = warmUp(world.runtime);
-    world.die('cannot load');
+    world.life(0).die('cannot load');
     const options = {
       runtime: world.runtime,
       snapshot,
@@ -88,50 +56,66 @@ describe('the link to the thread', () => {
     expect(await codeOf(startGateway(options, warm))).toBe('GW_RUNTIME_WORKER');
   });
 
-  test('a thread that is stopped on purpose has not died; its orders are rejected', async () => {
+  test('a thread that is stopped on purpose has not died, one that is killed has; orders are rejected either way', async () => {
     const world = scripted();
-    const warm = warmUp(world.runtime);
-    const asked = codeOf(warm.link.ask({ kind: 'stats' }));
+    const links = [new ThreadLink(world.runtime), new ThreadLink(world.runtime)] as const;
+    const asked = links.map((link) => codeOf(link.ask({ kind: 'stats' })));
     let hasDied = false;
-    void warm.link.died.then(() => {
+    void links[0].died.then(() => {
       hasDied = true;
     });
+    links[0].end();
+    links[0].end();
+    world.life(0).die(null);
+    links[1].kill('on request');
+    world.life(1).die(null);
+    links[1].kill('again');
+    expect(await Promise.all(asked)).toEqual(['GW_RUNTIME_WORKER', 'GW_RUNTIME_WORKER']);
+    expect((await links[1].died).detail).toBe('on request');
+    expect([hasDied, world.terminated()]).toEqual([false, 2]);
+  });
+
+  test('warm threads are taken first, those left over are ended', () => {
+    const world = scripted();
+    const warm = warmUp(world.runtime, 2);
+    warm.take();
+    expect(world.lives.length).toBe(2);
     warm.discard();
-    warm.discard();
-    world.die(null);
-    expect([await asked, hasDied, world.terminated()]).toEqual(['GW_RUNTIME_WORKER', false, 1]);
+    warm.take();
+    expect([world.lives.length, world.terminated(), world.life(1).isTerminated]).toEqual([3, 1, true]);
   });
 });
 
+const optionsOf = (runtime: Runtime) =>
+  ({ runtime, snapshot, log: SILENT, scan: 'auto', logLevel: 'silent' }) as const;
 describe('a gateway', () => {
-  const options = (runtime: Runtime) =>
-    ({ runtime, snapshot, log: SILENT, scan: 'auto', logLevel: 'silent' }) as const;
-
   test('starts, tells its stats, drains, and is terminated then', async () => {
     const world = scripted();
-    const starting = startGateway(options(world.runtime));
-    world.report(READY);
+    const starting = startGateway(optionsOf(world.runtime));
+    const life = world.life(0);
+    life.report(READY);
     const gateway = await starting;
     expect([gateway.url, gateway.scanner]).toEqual([
       'http://127.0.0.1:5',
       { name: 's', kernel: 'k', reason: 'r' },
     ]);
     const stats = gateway.stats();
-    world.report({ kind: 'stats', stats: { activeExchanges: 1, sessions: 2, upstreams: {} } });
-    expect((await stats).sessions).toBe(2);
+    life.report(statsOf(1));
+    expect(await stats).toMatchObject({
+      sessions: 2,
+      workers: [{ index: 0, generation: 1, state: 'serving', restarts: 0, activeExchanges: 1 }],
+    });
     const odd = codeOf(gateway.stats());
-    world.report({ kind: 'drained' });
+    life.report({ kind: 'drained' });
     const failed = codeOf(gateway.stats());
-    world.report({ kind: 'failed', code: 'GW_BASE_INTERNAL', detail: '' });
+    life.report({ kind: 'failed', code: 'GW_BASE_INTERNAL', detail: '' });
     expect([await odd, await failed]).toEqual(['GW_RUNTIME_WORKER', 'GW_BASE_INTERNAL']);
     const drained = gateway.drain();
-    world.report({ kind: 'drained' });
+    life.report({ kind: 'drained' });
     await drained;
     gateway.stop();
-    expect([world.terminated(), world.orders.map((order) => order.kind)]).toEqual([
-      1,
-      ['start', 'stats', 'stats', 'stats', 'drain'],
-    ]);
+    expect([world.terminated(), world.kinds(0)]).toEqual([1, ['start', 'stats', 'stats', 'stats', 'drain']]);
+    expect(world.startOf(0).address).toEqual({ port: 0, reusePort: false });
   });
 
   test('a start that fails is a rejection with its code, and the thread is ended', async () => {
@@ -140,17 +124,17 @@ describe('a gateway', () => {
       [{ kind: 'drained' }, 'GW_RUNTIME_WORKER'],
     ] as const) {
       const world = scripted();
-      const starting = codeOf(startGateway(options(world.runtime)));
-      world.report(report);
+      const starting = codeOf(startGateway(optionsOf(world.runtime)));
+      world.life(0).report(report);
       expect([await starting, world.terminated()]).toEqual([code, 1]);
     }
   });
 
   test('runs in a real thread: a taken port is told, a free one serves', async () => {
     const runtime = createBunRuntime();
-    const gateway = await startGateway({ ...options(runtime), runtime });
+    const gateway = await startGateway({ ...optionsOf(runtime), runtime });
     const taken = { ...snapshot, listen: { ...snapshot.listen, port: gateway.port } };
-    expect(await codeOf(startGateway({ ...options(runtime), snapshot: taken }))).toBe('GW_RUNTIME_LISTEN');
+    expect(await codeOf(startGateway({ ...optionsOf(runtime), snapshot: taken }))).toBe('GW_RUNTIME_LISTEN');
     expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200);
     expect((await gateway.stats()).activeExchanges).toBe(0);
     await gateway.drain();
@@ -166,15 +150,29 @@ describe('a gateway', () => {
 
 describe('the thread', () => {
   const scanner = chooseScanner('portable').scanner;
-  const start: Order = { kind: 'start', snapshot, scan: 'auto', level: 'silent' };
+  const start: Order = {
+    kind: 'start',
+    snapshot,
+    scan: 'auto',
+    level: 'silent',
+    keys: freshKeyRing(createSimRuntime({ seed: 1 }).random),
+    place: { index: 1, count: 3, generation: 1 },
+    address: { port: 1, reusePort: true },
+    memory: sharedOf(createMemory(memoryShape(snapshot, 3), 0)),
+    routes: new SharedArrayBuffer(0),
+    peers: [],
+  };
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   function taker(plane: Partial<Plane>) {
     const reports: Report[] = [];
     const whole: Plane = {
       listen: () => ({ host: 'h', port: 1 }),
-      stats: () => ({ activeExchanges: 0, sessions: 0, upstreams: {} }),
+      stats: () => ({ activeExchanges: 0, sessions: 0, heapBytes: 0, upstreams: {} }),
       drain: () => Promise.resolve(),
+      renewKeys: () => undefined,
+      peerUp: () => undefined,
+      peerDown: () => undefined,
       ...plane,
     };
     return {
@@ -212,6 +210,31 @@ describe('the thread', () => {
       { kind: 'failed', code: 'GW_RUNTIME_LISTEN', detail: 'taken' },
       { kind: 'drained' },
     ]);
+  });
+
+  test('peers are met before it listens, with their ports; later ones come and go by order', async () => {
+    const said: string[] = [];
+    const social = taker({
+      listen: () => {
+        said.push('listen');
+        return { host: 'h', port: 1 };
+      },
+      peerUp: (worker, generation, port) =>
+        said.push(`up ${worker} ${generation} ${port === ports[said.length]}`),
+      peerDown: (worker, generation) => said.push(`down ${worker} ${generation}`),
+    });
+    const ports = [new DeadPort(), new DeadPort(), new DeadPort(), new DeadPort()] as const;
+    const peers = [
+      { worker: 0, generation: 1 },
+      { worker: 2, generation: 7 },
+    ];
+    social.take({ ...start, peers }, [ports[0], ports[1]]);
+    social.take({ kind: 'peer-up', worker: 0, generation: 2 }, [ports[3]]);
+    social.take({ kind: 'peer-down', worker: 2, generation: 7 });
+    social.take({ kind: 'peer-up', worker: 2, generation: 8 });
+    await settle();
+    expect(said).toEqual(['up 0 1 true', 'up 2 7 true', 'listen', 'up 0 2 true', 'down 2 7']);
+    expect(social.reports.map((report) => report.kind)).toEqual(['ready', 'noted', 'noted', 'failed']);
   });
 
   test('regression: reports keep the order of the orders, though a drain takes its time', async () => {

@@ -34,6 +34,7 @@ export class Refusal {
   }
 }
 
+const METHOD_NOT_FOUND = -32_601;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Asks one question with fetch(). Throws what fetch() throws. */
@@ -81,7 +82,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Finds the era: the one asked for, or modern where `server/discover` is answered and legacy elsewhere. */
+/** Finds the era: the one asked for, unless the server does not speak it; or modern where `server/discover` is answered and legacy elsewhere. */
 export async function greet(
   endpoint: Endpoint,
   era: Era | 'auto',
@@ -92,6 +93,9 @@ export async function greet(
     const answer = await ask(endpoint, modern, { method: METHOD.discover, params: {} }, null);
     const offered = fieldOf(fieldOf(answer.message, 'result'), 'supportedVersions');
     if (Array.isArray(offered) && offered.includes(modern.version)) return { speech: modern, session: null };
+    // The era was named, and the server knows all but this one method: there are gateways that do. The first call is judged anyway.
+    const lacksDiscover = fieldOf(fieldOf(answer.message, 'error'), 'code') === METHOD_NOT_FOUND;
+    if (era === 'modern' && lacksDiscover) return { speech: modern, session: null };
     if (era === 'modern') return new Refusal(`it does not answer server/discover: ${describe(answer)}`);
   }
   const legacy: Speech = { ...base, era: 'legacy', version: LEGACY_VERSIONS[0] ?? '' };

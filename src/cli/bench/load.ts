@@ -1,9 +1,9 @@
 // The load itself: closed (each client calls again as soon as it is answered) or open (calls are due at fixed times, whoever is free makes them).
 // Called by bench.ts. Promises: bounded by time and by count; only calls that begin after the warm-up and end before the time is over are
 // counted; in the open model latency runs from the moment a call was due, so that a stall of the server is not hidden by our own waiting.
+import { Histogram } from '../../memory/histogram.ts';
 import type { Caller } from './caller.ts';
 import { requestOf } from './caller.ts';
-import { LatencyHistogram } from './histogram.ts';
 import { byteLength, FIRST_ID } from './message.ts';
 
 /** How to load. */
@@ -23,9 +23,9 @@ export interface LoadPlan {
 
 /** What came of it. */
 export interface Tally {
-  readonly latency: LatencyHistogram;
+  readonly latency: Histogram;
   /** How late we were ourselves in sending calls that were due while a client was free (open model). */
-  readonly lateness: LatencyHistogram;
+  readonly lateness: Histogram;
   /** Calls that were not answered well, by what was wrong. */
   readonly errors: Map<string, number>;
   /** Time that the calls were counted in. */
@@ -51,8 +51,8 @@ export class Load {
   readonly #plan: LoadPlan;
   readonly #callers: readonly Caller[];
   readonly #now: () => number;
-  readonly #latency = new LatencyHistogram();
-  readonly #lateness = new LatencyHistogram();
+  readonly #latency = new Histogram();
+  readonly #lateness = new Histogram();
   readonly #errors = new Map<string, number>();
   readonly #free: Caller[] = [];
   readonly #onDone = (caller: Caller): void => this.#done(caller);

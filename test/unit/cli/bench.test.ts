@@ -2,11 +2,11 @@
 // Runs src/cli/bench.ts and its parts that need no server. Promises: no connection is made.
 import { describe, expect, test } from 'bun:test';
 import { Refusal, sampleArguments } from '../../../src/cli/bench/handshake.ts';
-import { LatencyHistogram } from '../../../src/cli/bench/histogram.ts';
 import type { Tally } from '../../../src/cli/bench/load.ts';
 import { FIRST_ID, requestBytes, type Speech, setId, withPayload } from '../../../src/cli/bench/message.ts';
 import { summaryJson, summaryText } from '../../../src/cli/bench/summary.ts';
 import { runProgram } from '../../../src/cli/program.ts';
+import { Histogram } from '../../../src/memory/histogram.ts';
 import { fakeWorld } from './fake-world.ts';
 
 describe('a wrong command line exits with 2', () => {
@@ -105,8 +105,8 @@ describe('the summary', () => {
     interrupted: false,
   };
   const tally: Tally = {
-    latency: new LatencyHistogram(),
-    lateness: new LatencyHistogram(),
+    latency: new Histogram(),
+    lateness: new Histogram(),
     errors: new Map([['HTTP 503', 2]]),
     seconds: 2,
     unanswered: 0,
@@ -138,8 +138,7 @@ describe('the summary', () => {
       callsPerSecond: 1,
     });
     expect(
-      JSON.parse(JSON.stringify(summaryJson(run, { ...tally, latency: new LatencyHistogram() }))).latencyUs
-        .p50,
+      JSON.parse(JSON.stringify(summaryJson(run, { ...tally, latency: new Histogram() }))).latencyUs.p50,
     ).toBe(null);
   });
 });

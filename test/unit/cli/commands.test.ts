@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readArguments, resultText } from '../../../src/cli/call.ts';
 import { endpointUrl, failureText } from '../../../src/cli/client.ts';
-import { findConfig } from '../../../src/cli/configure.ts';
+import { findConfig, loadNamed, prepare } from '../../../src/cli/configure.ts';
 import { untilStopped } from '../../../src/cli/lifecycle.ts';
 import { toolTable } from '../../../src/cli/list.ts';
 import { columns, createPaint, printable } from '../../../src/cli/paint.ts';
@@ -13,6 +13,61 @@ import { compile } from '../../../src/control/compile.ts';
 import { configSchema } from '../../../src/control/schema.ts';
 import { SERVER_NAME } from '../../../src/control/server-schema.ts';
 import { fakeWorld } from './fake-world.ts';
+
+describe('where data is kept', () => {
+  test.each([
+    ['', { XDG_STATE_HOME: '/x', HOME: '/h' }, '/x/sluice'],
+    ['', { XDG_STATE_HOME: 'x', HOME: '/h' }, '/h/.local/state/sluice'],
+    ['', { XDG_STATE_HOME: '', HOME: '/h' }, '/h/.local/state/sluice'],
+    ['', { HOME: '' }, null],
+    ['', {}, null],
+    ['dataDir: var/s\n', { XDG_STATE_HOME: '/x', HOME: '/h' }, '/etc/s/var/s'],
+    ['dataDir: "${VAR}/s"\n', { VAR: '/var' }, '/var/s'],
+  ] as readonly [string, Record<string, string>, string | null][])(
+    '%p in %p: %p',
+    async (line, env, expected) => {
+      const files = { '/etc/s/sluice.yaml': `${line}servers: { a: { command: x } }\n` };
+      const { world } = fakeWorld({ files, env });
+      const loaded = await loadNamed(world, '/etc/s/sluice.yaml');
+      expect(loaded === null ? undefined : prepare(world, loaded, {})?.dataDir).toBe(expected);
+    },
+  );
+});
+
+test('workers: the command line decides before the file; auto is what the machine has', async () => {
+  const { world } = fakeWorld({
+    files: { '/etc/s/sluice.yaml': 'workers: 5\nservers: { a: { command: x } }\n' },
+  });
+  const loaded = await loadNamed(world, '/etc/s/sluice.yaml');
+  if (loaded === null) throw new Error('refused');
+  const wanted = (workers?: number | 'auto') =>
+    prepare(world, loaded, workers === undefined ? {} : { workers })?.workers;
+  expect([wanted(), wanted(3), wanted('auto')]).toEqual([5, 3, Math.min(64, world.runtime.parallelism)]);
+});
+
+test('transport: the command line decides before the file, and sockets speak no TLS', async () => {
+  const wanted = async (line: string, transport?: 'uwebsockets' | 'sockets') => {
+    const files = {
+      '/etc/s/sluice.yaml': `${line}servers: { a: { command: x } }\n`,
+      '/etc/s/c.pem': '-----BEGIN CERTIFICATE-----\n',
+      '/etc/s/k.pem': '-----BEGIN PRIVATE KEY-----\n',
+    };
+    const { world, err } = fakeWorld({ files });
+    const loaded = await loadNamed(world, '/etc/s/sluice.yaml');
+    if (loaded === null) throw new Error(err());
+    const ready = prepare(world, loaded, transport === undefined ? {} : { transport });
+    return ready?.snapshot.listen.transport ?? err();
+  };
+  const sockets = 'listen: { transport: sockets }\n';
+  expect([await wanted(''), await wanted(sockets)]).toEqual(['uwebsockets', 'sockets']);
+  expect([await wanted('', 'sockets'), await wanted(sockets, 'uwebsockets')]).toEqual([
+    'sockets',
+    'uwebsockets',
+  ]);
+  expect(await wanted('listen: { tls: { cert: c.pem, key: k.pem } }\n', 'sockets')).toBe(
+    'sluice: cannot use --transport sockets here; allowed: uwebsockets, or sockets without tls, http2 and http3, since it speaks plain HTTP/1.1 only\n',
+  );
+});
 
 describe('findConfig', () => {
   const all = [

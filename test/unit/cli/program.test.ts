@@ -44,6 +44,9 @@ describe('a wrong command line exits with 2', () => {
     [['serve', '--port', '-1'], '--port'],
     [['serve', '--port', '1e3'], 'from 0 to 65535'],
     [['serve', '--log', 'loud'], 'debug, info, warn, error, silent'],
+    [['serve', '--workers', '0'], 'from 1 to 64'],
+    [['serve', '--workers', 'many'], 'from 1 to 64'],
+    [['serve', '--transport', 'quic'], 'uwebsockets, sockets'],
     [['serve', 'extra'], 'too many arguments'],
     [['run'], "missing required argument 'command'"],
     [['run', '--name', 'a__b', '--', 'x'], "found 'a__b'"],
@@ -107,7 +110,7 @@ describe('a wrong configuration exits with 2, before anything is started', () =>
 describe('check', () => {
   const files = {
     '/work/sluice.yaml':
-      'listen: { port: 9000 }\nlog: { level: "${LEVEL}" }\nservers:\n  web: { url: "https://u:hunter2@h/mcp?t=hunter2", headers: { A: hunter2 } }\n  files: { command: npx, args: [-y, hunter2], env: { K: hunter2 } }\n  off: { command: x, disabled: true }\n',
+      'listen: { port: 9000 }\nworkers: 3\nlog: { level: "${LEVEL}" }\nservers:\n  web: { url: "https://u:hunter2@h/mcp?t=hunter2", headers: { A: hunter2 } }\n  files: { command: npx, args: [-y, hunter2], env: { K: hunter2 } }\n  off: { command: x, disabled: true }\n',
   };
   const env = { LEVEL: 'warn' };
 
@@ -117,9 +120,10 @@ describe('check', () => {
     expect(out).toContain('/work/sluice.yaml is valid');
     expect(out).toContain('http://127.0.0.1:9000/mcp        web, files (names as server__tool)');
     expect(out).toContain('http://127.0.0.1:9000/mcp/files  stdio  npx (and 2 arguments)');
+    expect(out).toContain('Served by 3 data workers over uwebsockets');
     expect(out).toContain('Disabled: off');
     expect(out).toMatch(/listen\.port +9000 +line 1/);
-    expect(out).toMatch(/log\.level +"warn" +line 2, from the environment/);
+    expect(out).toMatch(/log\.level +"warn" +line 3, from the environment/);
     expect(out).not.toContain('hunter2');
     expect(out).not.toContain('\u001b');
   });
@@ -132,6 +136,7 @@ describe('check', () => {
       ok: true,
       file: '/work/sluice.yaml',
       url: 'http://127.0.0.1:9000',
+      workers: 3,
       disabled: ['off'],
     });
     expect(report.servers).toEqual([

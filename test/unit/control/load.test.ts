@@ -42,7 +42,7 @@ describe('a valid configuration', () => {
     expect(notes).toEqual([]);
     expect(config.listen).toMatchObject({ host: '127.0.0.1', port: 8700, http2: false, allowedOrigins: [] });
     expect(config.limits.bodyBytesMax).toBe(4_194_304);
-    expect(config).toMatchObject({ log: { level: 'info' }, prefix: 'auto', scan: 'auto' });
+    expect(config).toMatchObject({ workers: 'auto', log: { level: 'info' }, prefix: 'auto', scan: 'auto' });
     expect(config.servers.a).toMatchObject({
       args: [],
       env: {},
@@ -92,7 +92,7 @@ describe('a valid configuration', () => {
 
   test('paths are taken from the directory of the file', async () => {
     const { config, material } = await loaded(
-      'listen: { tls: { cert: tls/cert.pem, key: /keys/k.pem, clientCa: ../ca.pem } }\nservers:\n  a: { command: ./bin/x }\n  b: { command: x, cwd: sub/./dir }\n  c: { url: "https://h/", unixPath: s.sock, tls: { ca: ../ca.pem } }\n',
+      'dataDir: ../var/sluice\nlisten: { tls: { cert: tls/cert.pem, key: /keys/k.pem, clientCa: ../ca.pem } }\nservers:\n  a: { command: ./bin/x }\n  b: { command: x, cwd: sub/./dir }\n  c: { url: "https://h/", unixPath: s.sock, tls: { ca: ../ca.pem } }\n',
       'sluice.yaml',
       { '/etc/s/tls/cert.pem': PEM, '/keys/k.pem': KEY, '/etc/ca.pem': PEM },
     );
@@ -101,6 +101,7 @@ describe('a valid configuration', () => {
       key: '/keys/k.pem',
       clientCa: '/etc/ca.pem',
     });
+    expect(config.dataDir).toBe('/etc/var/sluice');
     expect(config.servers.a).toMatchObject({ command: '/etc/s/bin/x', cwd: '/etc/s' });
     expect(config.servers.b).toMatchObject({ command: 'x', cwd: '/etc/s/sub/dir' });
     expect(config.servers.c).toMatchObject({ unixPath: '/etc/s/s.sock' });
@@ -173,6 +174,12 @@ describe('a problem', () => {
       { code: 'GW_CONFIG_VALUE', line: 2, key: 'listen.port' },
       'found 70000; allowed: a whole number from 0 to 65535',
     ],
+    ...['0', '65', '1.5', 'many', '"${WORD}"'].map((value): [string, string, Partial<Problem>, string] => [
+      `workers: ${value}`,
+      `${A}workers: ${value}\n`,
+      { code: 'GW_CONFIG_VALUE', line: 2, key: 'workers' },
+      'a whole number from 1 to 64',
+    ]),
     [
       'a fraction',
       `${A}limits: { drainMs: 1.5 }\n`,
@@ -205,6 +212,24 @@ describe('a problem', () => {
       'found an empty value; allowed: a mapping',
     ],
     ['HTTP/2 without TLS', `${A}listen: { http2: true }\n`, { key: 'listen.http2' }, 'together with tls'],
+    [
+      'sockets with HTTP/2',
+      `${A}listen: { transport: sockets, http2: true }\n`,
+      { key: 'listen.transport' },
+      'allowed: uwebsockets, or sockets without tls, http2 and http3',
+    ],
+    [
+      'sockets with TLS',
+      `${A}listen: { transport: sockets, tls: { cert: c.pem, key: k.pem } }\n`,
+      { key: 'listen.transport' },
+      'it speaks plain HTTP/1.1 only',
+    ],
+    [
+      'a transport that is none',
+      `${A}listen: { transport: quic }\n`,
+      { key: 'listen.transport' },
+      "found 'quic'",
+    ],
     ['HTTP/3 without TLS', `${A}listen: { http3: true }\n`, { key: 'listen.http3' }, 'together with tls'],
     [
       'a host with a port',

@@ -11,6 +11,10 @@ export function memoryFiles(texts: Readonly<Record<string, string>>): Files {
       return Promise.reject(Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' }));
     },
     writeText: () => Promise.resolve(),
+    makePrivateFolder: () => Promise.resolve(),
+    createPrivate: () => Promise.resolve(),
+    rename: () => Promise.resolve(),
+    remove: () => Promise.resolve(),
     exists: (path) => Promise.resolve(texts[path] !== undefined),
   };
 }

@@ -39,6 +39,19 @@ describe('classify', () => {
     ['no name header', call('echo'), { ...good, mcpName: null }, 'GW_MCP_HEADER'],
     ['another name', call('danger'), good, 'GW_MCP_HEADER'],
     ['a repeated name header', call('echo'), { ...good, mcpName: 'echo, echo' }, 'GW_MCP_HEADER'],
+    [
+      'a name that is spelled like a sentinel of another',
+      call('=?base64?w6k=?='),
+      { ...good, mcpName: '=?base64?w6k=?=' },
+      'GW_MCP_HEADER',
+    ],
+    [
+      "a header that is the body's escapes and not its text",
+      call('echo').replace('"name":"echo"', '"name":"ec\\u0068o"'),
+      { ...good, mcpName: 'ec\\u0068o' },
+      'GW_MCP_HEADER',
+    ],
+    ['an escaped name', call('echo').replace('"name":"echo"', '"name":"ec\\u0068o"'), good, 'modern'],
     ['a broken sentinel', call('echo'), { ...good, mcpName: '=?base64?e?=' }, 'GW_MCP_HEADER'],
     [
       'a claim that is no string',

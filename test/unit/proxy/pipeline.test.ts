@@ -18,6 +18,7 @@ describe('faults of our own', () => {
   };
   const broken: Target = {
     keepsSessions: false,
+    routes: null,
     sessions: 0,
     post: fault,
     stream: fault,
@@ -49,6 +50,7 @@ describe('faults of our own', () => {
     const streaming = lab.open('GET');
     let failures = 0;
     const body = {
+      bytes: 0,
       open: () => undefined,
       end: () => undefined,
       endWith: () => false,

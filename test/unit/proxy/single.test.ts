@@ -89,14 +89,14 @@ describe('one server passed through', () => {
 
   test('regression: silent event streams get comments, of GET and POST alike', async () => {
     const one = lab(eventStream([eventOf({ jsonrpc: '2.0', method: 'n' })], { hang: true }));
-    const seen = [one.get('s'), one.post(REQUEST)];
+    const seen = [one.get(one.sealed('s')), one.post(REQUEST)];
     await one.sim.advance(10);
     for (const stream of seen) {
       stream.exchange.keepAlive();
       expect(stream.comments).toBe(1);
     }
     const cut = lab(eventStream(['data: {"half'], { hang: true }));
-    const half = cut.get('s');
+    const half = cut.get(cut.sealed('s'));
     await cut.sim.advance(10);
     half.exchange.keepAlive();
     expect(half.comments).toBe(0);
@@ -104,12 +104,12 @@ describe('one server passed through', () => {
 
   test('draining ends a GET properly, and refuses one that has no reply yet', async () => {
     const open = lab(eventStream([': \n\n'], { hang: true }));
-    const seen = open.get('s');
+    const seen = open.get(open.sealed('s'));
     await open.sim.advance(10);
     seen.exchange.close(null);
     expect([seen.state, seen.finishes, open.fake('a').sent[0]?.aborted]).toEqual(['ended', 1, true]);
     const silent = lab({ hang: true });
-    const early = silent.get('s');
+    const early = silent.get(silent.sealed('s'));
     await silent.sim.advance(10);
     early.exchange.close(null);
     early.exchange.close(null);
@@ -197,9 +197,9 @@ describe('one server passed through', () => {
       const one = lab(reply);
       const seen =
         kind === 'GET'
-          ? one.get('s')
+          ? one.get(one.sealed('s'))
           : kind === 'DELETE'
-            ? one.delete('s')
+            ? one.delete(one.sealed('s'))
             : one.post(
                 kind === 'POST'
                   ? REQUEST

@@ -19,6 +19,7 @@ const QUIET: SocketHandler = {
 const LISTEN = {
   host: '127.0.0.1',
   port: 80,
+  transport: 'uwebsockets' as const,
   reusePort: false,
   bodyBytesMax: 1000,
   idleTimeoutMs: 5000,
@@ -167,7 +168,8 @@ describe('doors', () => {
     expect(
       throwsCode(() => sim.startWorker('file:///x', { onMessage: () => undefined, onExit: () => undefined })),
     ).toBe('GW_RUNTIME_WORKER');
-    expect(sim.scope).toBeNull();
+    expect(throwsCode(() => sim.channel())).toBe('GW_RUNTIME_WORKER');
+    expect([sim.scope, sim.parallelism]).toEqual([null, 1]);
   });
 
   test('an address can be taken once, and again when it was let go', () => {

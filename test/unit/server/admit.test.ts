@@ -2,10 +2,10 @@
 // Run by `bun test`; pure, no sockets.
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { emptyHeaders } from '../../../src/exchange/client-headers.ts';
 import type { Exchange } from '../../../src/exchange.ts';
 import { checkBodyHead, checkStreamHead, Door } from '../../../src/server/admit.ts';
 import { ExchangeList } from '../../../src/server/exchanges.ts';
-import { emptyHeaders } from '../../../src/server/headers.ts';
 import { snapshotOf } from '../../fixtures/plane.ts';
 
 const { front } = snapshotOf({ servers: { a: { url: 'http://127.0.0.1:1/mcp' } } });

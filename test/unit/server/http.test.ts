@@ -12,7 +12,7 @@ import { eventOf, eventStream, json, jsonOf, Lab, Seen } from '../../fixtures/la
 import { modernHeaders, modernRequest } from '../../fixtures/messages.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const STREAM = { accept: 'text/event-stream', 'mcp-session-id': 's' };
+const STREAM = { accept: 'text/event-stream' };
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 const ok: FakeScript = (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: {} });
 
@@ -22,6 +22,7 @@ function frontOf(script: FakeScript, front: NonNullable<ConstructorParameters<ty
   const made = new Front({
     snapshot: lab.snapshot,
     pipeline: lab.pipeline,
+    handles: lab.handles,
     clock: lab.sim.clock,
     log: createLog('debug', { write: (line) => lab.logged.push(line), wall: () => 0 }),
     newId: () => `id${++ids}`,
@@ -214,7 +215,8 @@ describe('exchanges', () => {
     const { front, send, lab } = frontOf(() =>
       eventStream([eventOf({ jsonrpc: '2.0', method: 'n' })], { hang: true }),
     );
-    const get = (await send(new FakeInbound('GET', '/mcp', STREAM))).seen;
+    const get = (await send(new FakeInbound('GET', '/mcp', { ...STREAM, 'mcp-session-id': lab.sealed('s') })))
+      .seen;
     const listen = (
       await send(
         new FakeInbound(
@@ -237,8 +239,9 @@ describe('exchanges', () => {
   });
 
   test('keep-alive comments go to every open event stream', async () => {
-    const { front, send } = frontOf(() => eventStream(['data: {}\n\n'], { hang: true }));
-    const get = (await send(new FakeInbound('GET', '/mcp', STREAM))).seen;
+    const { front, send, lab } = frontOf(() => eventStream(['data: {}\n\n'], { hang: true }));
+    const get = (await send(new FakeInbound('GET', '/mcp', { ...STREAM, 'mcp-session-id': lab.sealed('s') })))
+      .seen;
     front.keepAlive();
     front.keepAlive();
     expect(get.comments).toBe(2);
@@ -257,7 +260,7 @@ describe('exchanges', () => {
 
   test('DELETE goes to the server', async () => {
     const { send, lab } = frontOf(() => ({}));
-    const { seen } = await send(new FakeInbound('DELETE', '/mcp', { 'mcp-session-id': 's' }));
+    const { seen } = await send(new FakeInbound('DELETE', '/mcp', { 'mcp-session-id': lab.sealed('s') }));
     expect([seen.status, lab.fake('a').sent[0]?.session]).toEqual([200, 's']);
   });
 });

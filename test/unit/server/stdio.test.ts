@@ -27,7 +27,10 @@ function frontOf(options: LabOptions) {
   const front = new StdioFront({
     snapshot: lab.snapshot,
     endpoint,
-    pipeline: lab.pipeline,
+    serve: (exchange, body) => {
+      lab.handles.admit(exchange);
+      lab.pipeline.serve(exchange, body);
+    },
     scanner: lab.scanner,
     clock: lab.sim.clock,
     log: SILENT,

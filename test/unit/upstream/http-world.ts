@@ -7,7 +7,7 @@ import { createLog } from '../../../src/observe/log.ts';
 import type { Runtime, Socket, SocketHandler } from '../../../src/runtime/runtime.ts';
 import { createSimRuntime } from '../../../src/runtime/sim.ts';
 import { portableScanner } from '../../../src/scan/portable.ts';
-import { createHttpUpstream } from '../../../src/upstream/http.ts';
+import { createHttpUpstream, type HttpUpstreamOptions } from '../../../src/upstream/http.ts';
 import type { HttpTarget, ServerSpec } from '../../../src/upstream/spec.ts';
 import type { Upstream, UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { Caught, ManualClock } from '../../fixtures/stdio-world.ts';
@@ -125,6 +125,7 @@ export function httpSpec(
     replyIdleTimeoutMs: 2_000,
     totalTimeoutMs: 10_000,
     queueDepthMax: 3,
+    breaker: null,
     ...parts,
   };
 }
@@ -167,7 +168,7 @@ export class HttpWorld {
   readonly logged: string[] = [];
   readonly upstream: Upstream;
 
-  constructor(spec: ServerSpec = httpSpec()) {
+  constructor(spec: ServerSpec = httpSpec(), shared: Pick<HttpUpstreamOptions, 'cell' | 'nudge'> = {}) {
     const runtime: Runtime = {
       ...createSimRuntime({ seed: 1 }),
       clock: this.clock,
@@ -176,7 +177,7 @@ export class HttpWorld {
       },
     };
     const log = createLog('debug', { write: (line) => this.logged.push(line), wall: () => 0 });
-    this.upstream = createHttpUpstream({ runtime, scanner: portableScanner(), spec, log });
+    this.upstream = createHttpUpstream({ runtime, scanner: portableScanner(), spec, log, ...shared });
   }
 
   private attempt(handler: SocketHandler): Attempt {

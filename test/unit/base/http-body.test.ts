@@ -1,10 +1,10 @@
 // The chunk decoder and its simpler siblings: every cut, every byte value, every bound.
-// Runs src/upstream/http-body.ts alone.
+// Runs src/base/http-body.ts alone.
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { concat, decode, encode } from '../../../src/base/bytes.ts';
+import { BodyDecoder } from '../../../src/base/http-body.ts';
 import { LIMITS } from '../../../src/base/limits.ts';
-import { BodyDecoder } from '../../../src/upstream/http-body.ts';
 
 const MANY = Number.MAX_SAFE_INTEGER;
 

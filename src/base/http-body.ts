@@ -1,10 +1,10 @@
-// Transfer decoding of a reply body: by length, chunked (RFC 9112 §7.1), or until the connection closes.
-// Called by http-connection.ts. Promises: the same bytes come out however the input was cut; nothing is copied but where several
+// Transfer decoding of an HTTP/1.1 body: by length, chunked (RFC 9112 §7.1), or until the connection closes.
+// Called by upstream/http-reader.ts and runtime/http1-connection.ts. Promises: the same bytes come out however the input was cut; nothing is copied but where several
 // chunks came in one read; whatever is not exactly chunked coding is a fault, since a lenient reader is how replies get mixed up.
 // The chunk reader is one state machine over single bytes, which is why a function here is longer than others.
-import { concat, EMPTY } from '../base/bytes.ts';
-import type { ErrorCode } from '../base/errors.ts';
-import { LIMITS } from '../base/limits.ts';
+import { concat, EMPTY } from './bytes.ts';
+import type { ErrorCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
 
 /** Digits of a chunk size: 2^31-1 has 8. */
 const CHUNK_DIGITS_MAX = 8;

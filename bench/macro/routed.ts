@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BenchResult, type BenchRow, checksumOf, median, rowOf, skippedBench } from '../report.ts';
 import { CALL_BODY, REPLY_BODY } from './call.ts';
-import { startEcho, startGateway, startNginx } from './peers.ts';
+import { hasWorkersOption, startEcho, startGateway, startNginx } from './peers.ts';
 import { cpuMs, residentMb, type Target, which } from './target.ts';
 import { type Load, runWrk, wrkScript } from './wrk.ts';
 
@@ -95,6 +95,8 @@ export async function benchRouted(options: RoutedOptions): Promise<BenchResult> 
     targets.push(echo);
     targets.push(await startNginx(nginx, echo.url));
     if (options.withoutGateway !== true) targets.push(await startGateway(echo.url));
+    if (options.withoutGateway !== true) targets.push(await startGateway(echo.url, 1, 'sockets'));
+    if (options.withoutGateway !== true && hasWorkersOption()) targets.push(await startGateway(echo.url, 2));
     const many = await interleave(targets, wrk, script, LOADED, options);
     const single = await interleave(targets, wrk, script, SINGLE, {
       ...options,
@@ -114,19 +116,20 @@ function summarise(
   options: RoutedOptions,
 ): BenchResult {
   const rows = targets.map((target, index) => row(target, many[index] ?? [], single[index] ?? [], index > 0));
-  const [direct = [], nginx = [], sluice] = many;
-  const [directSingle = [], nginxSingle = [], sluiceSingle] = single;
-  if (sluice !== undefined && sluiceSingle !== undefined) {
+  const [direct = [], nginx = [], ...own] = many;
+  const [directSingle = [], nginxSingle = [], ...ownSingle] = single;
+  for (const [index, sluice] of own.entries()) {
+    const sluiceSingle = ownSingle[index] ?? [];
     const added = (rounds: readonly Round[]): number =>
-      median(rounds.map((round, index) => round.p50Us - (directSingle[index]?.p50Us ?? 0)));
+      median(rounds.map((round, at) => round.p50Us - (directSingle[at]?.p50Us ?? 0)));
     rows.push({
-      name: 'sluice / nginx',
+      name: `${targets[index + 2]?.name ?? 'sluice'} / nginx`,
       figures: {
         'CPU µs/call': ratio(sluice, nginx, (round) => round.cpuUs),
         'calls/s': ratio(sluice, nginx, (round) => round.calls / round.seconds),
         'p50 µs': ratio(sluice, nginx, (round) => round.p50Us),
         'p99 µs': ratio(sluice, nginx, (round) => round.p99Us),
-        'p50 µs, c=1': `${(added(sluiceSingle) / added(nginxSingle)).toFixed(2)} (added)`,
+        'added p50 µs, c=1': added(sluiceSingle) / added(nginxSingle),
       },
     });
   }

@@ -11,7 +11,14 @@ export interface Target {
   readonly url: string;
   /** When it was started, by performance.now(). */
   readonly startedMs: number;
-  stop(): Promise<void>;
+  /** Ends it as a service manager would; resolves to how long that took, in ms. */
+  stop(): Promise<number>;
+}
+
+/** How to start a process beyond its command. */
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 const started = new Set<Bun.Subprocess>();
@@ -40,7 +47,7 @@ export interface ReadyPort {
   readonly url: string;
 }
 
-const READY_WITHIN_MS = 15_000;
+const READY_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 5_000;
 
 /** Starts a process and waits for its word. Throws with what it printed when it ends or stays silent. */
@@ -48,10 +55,17 @@ export async function startTarget(
   name: string,
   command: readonly string[],
   ready: ReadyLine | ReadyPort,
+  options: StartOptions = {},
 ): Promise<Target> {
-  const child = Bun.spawn([...command], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
-  started.add(child);
   const startedMs = performance.now();
+  const child = Bun.spawn([...command], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    env: { ...process.env, ...options.env },
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+  });
+  started.add(child);
   const printed: string[] = [];
   const url = await new Promise<string>((resolve, reject) => {
     const give = (why: string): void => reject(new Error(`${name} ${why}:\n${printed.join('\n')}`));
@@ -97,15 +111,18 @@ async function untilListening(child: Bun.Subprocess, port: number): Promise<void
   }
 }
 
-async function stop(child: Bun.Subprocess): Promise<void> {
+async function stop(child: Bun.Subprocess): Promise<number> {
   const family = treeOf(child.pid).map((pid) => [pid, commandOf(pid)] as const);
+  const fromMs = performance.now();
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
   await child.exited;
+  const tookMs = performance.now() - fromMs;
   clearTimeout(timer);
   started.delete(child);
   // Some gateways leave their servers behind. An id that is used anew belongs to another command.
   for (const [pid, command] of family) if (command !== '' && commandOf(pid) === command) end(pid);
+  return tookMs;
 }
 
 /** The lines of a stream as they come. */

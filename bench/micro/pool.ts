@@ -2,6 +2,7 @@
 // Called by bench/run.ts and, at toy size, by the tests. Promises: the pool is the real one; its connections have their sending taken out, so
 // that its own bookkeeping is what is timed; the rival is a bare array used as a stack, which is the least that any pool can do.
 import { EMPTY } from '../../src/base/bytes.ts';
+import { soloCell } from '../../src/memory/cells.ts';
 import { SILENT } from '../../src/observe/log.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
 import { portableScanner } from '../../src/scan/portable.ts';
@@ -40,6 +41,7 @@ function specOf(connectionsMax: number): { readonly spec: ServerSpec; readonly t
     replyIdleTimeoutMs: TIMEOUT_MS,
     totalTimeoutMs: TIMEOUT_MS,
     queueDepthMax: 0,
+    breaker: null,
   };
   return { spec, target };
 }
@@ -79,6 +81,8 @@ function filledPool(connections: number): { readonly pool: HttpPool; readonly tu
     },
     clock,
     connectionsMax: connections,
+    cell: soloCell(),
+    nudge: () => undefined,
     connect: (connection) => made.push(connection),
   });
   const call = new HttpCall(REQUEST, SINK, () => undefined);

@@ -2,11 +2,19 @@
 // Called by bench/run.ts and, at toy size, by the tests. Promises: every figure of a row is taken in the same run, in turns;
 // the budgets of ARCHITECTURE.md are about the column `parseOverAddon`, which is JSON.parse of the same bytes, decoding included,
 // since JSON.parse cannot read bytes. The stricter comparison with a text decoded beforehand stands beside it.
+import { createRequire } from 'node:module';
 import { encode } from '../../src/base/bytes.ts';
 import { loadAddon } from '../../src/scan/addon.ts';
 import { ENVELOPE, SCAN, type Scanner } from '../../src/scan/contract.ts';
 import { portableScanner } from '../../src/scan/portable.ts';
-import { type BenchResult, type BenchRow, checksumOf, renderTable } from '../report.ts';
+import {
+  type BenchResult,
+  type BenchRow,
+  checksumOf,
+  type Plot,
+  renderTable,
+  skippedBench,
+} from '../report.ts';
 import { measureTasks } from './measure.ts';
 
 const KILO = 1000;
@@ -116,6 +124,22 @@ function messages(toy: boolean): [string, string][] {
   return rows;
 }
 
+/** What the bench asks of the npm package `simdjson`, which reads texts, not bytes. */
+interface NpmBinding {
+  parse(text: string): unknown;
+  lazyParse(text: string): { valueForKeyPath(path: string): unknown };
+}
+
+/** The package, which is optional: null where it was not built. */
+function npmBinding(): NpmBinding | null {
+  try {
+    // its own declarations say as much
+    return createRequire(import.meta.url)('simdjson') as NpmBinding;
+  } catch {
+    return null;
+  }
+}
+
 function scanTask(scanner: Scanner, bytes: Uint8Array, envelope: Int32Array): () => number {
   return () => scanner.scan(bytes, 0, bytes.length, envelope);
 }
@@ -124,6 +148,7 @@ function scanTask(scanner: Scanner, bytes: Uint8Array, envelope: Int32Array): ()
 export async function benchScan(options: { toy: boolean }): Promise<BenchResult> {
   const { scanner: addon, failure } = loadAddon();
   const portable = portableScanner();
+  const binding = npmBinding();
   const decoder = new TextDecoder();
   const envelope = new Int32Array(ENVELOPE.length);
   const rows: BenchRow[] = [];
@@ -142,6 +167,10 @@ export async function benchScan(options: { toy: boolean }): Promise<BenchResult>
       parseText: () => JSON.parse(text),
     };
     if (addon !== null) tasks.addon = scanTask(addon, bytes, envelope);
+    if (binding !== null) {
+      tasks.npmParse = () => binding.parse(decoder.decode(bytes));
+      tasks.npmLazy = () => binding.lazyParse(decoder.decode(bytes)).valueForKeyPath('id');
+    }
     const calls = Math.max(1, Math.min(BATCH_CALLS_MAX, Math.floor(BATCH_BYTES / bytes.length)));
     const ns = await measureTasks(tasks, { calls, toy: options.toy });
     const {
@@ -158,6 +187,8 @@ export async function benchScan(options: { toy: boolean }): Promise<BenchResult>
         portableNs,
         parseNs: parse,
         parseTextNs: parseText,
+        npmParseNs: ns.npmParse ?? '-',
+        npmLazyNs: ns.npmLazy ?? '-',
         parseOverAddon: addonNs === undefined ? '-' : parse / addonNs,
         parseTextOverAddon: addonNs === undefined ? '-' : parseText / addonNs,
         parseOverPortable: parse / portableNs,
@@ -167,18 +198,85 @@ export async function benchScan(options: { toy: boolean }): Promise<BenchResult>
   const kernel = addon === null ? `no addon: ${failure}` : `addon on ${addon.kernel} (${addon.build})`;
   return {
     title: 'scan: one message, against JSON.parse',
-    method: `${kernel}; best median of the rounds; parse = TextDecoder and JSON.parse of the same bytes, parseText = JSON.parse alone`,
+    method: `${kernel}; best median of the rounds; parse = TextDecoder and JSON.parse of the same bytes, parseText = JSON.parse alone; npmParse, npmLazy = TextDecoder and the npm package simdjson, all values or only one`,
     rows,
     checksum,
+    ...(binding === null && { notes: ['left out the npm package simdjson: it was not built here'] }),
+    plots: options.toy ? [] : [plotOf(rows)],
     published: [
       {
         what: 'SIMD JSON',
         theirs: '3.5 × standard parsing',
         ours: `${rows.map((row) => shownRatio(row.figures.parseOverAddon)).join(', ')} × JSON.parse, row by row`,
+        alternative: `npm simdjson, all values: ${rows.map(npmRatio).join(', ')} × JSON.parse`,
       },
     ],
   };
 }
+
+/** The npm package against JSON.parse of the same bytes. */
+function npmRatio({ figures: { parseNs, npmParseNs } }: BenchRow): string {
+  return typeof parseNs === 'number' && typeof npmParseNs === 'number'
+    ? shownRatio(parseNs / npmParseNs)
+    : '-';
+}
+
+/** Ratios over sizes, one curve a shape. */
+function plotOf(rows: readonly BenchRow[]): Plot {
+  const shapes = ['text', 'records', 'list'] as const;
+  const sizes = [1_000, 10_000, 100_000, 1_000_000];
+  const ratioAt = (shape: string, size: number): number | null => {
+    const row = rows.find(
+      ({ name, figures }) =>
+        name.includes(shape) && Math.abs(Math.log10(Number(figures.bytes) / size)) < Math.log10(2),
+    );
+    const ratio = row?.figures.parseOverAddon;
+    return typeof ratio === 'number' ? ratio : null;
+  };
+  return {
+    title: 'scan: times as fast as JSON.parse of the same bytes',
+    x: { label: 'bytes', values: sizes, log: true },
+    y: { label: '×' },
+    series: shapes.map((shape) => ({ name: shape, values: sizes.map((size) => ratioAt(shape, size)) })),
+  };
+}
+
+/** Every kernel that this processor runs, on three messages. */
+export async function benchKernels(options: { readonly toy: boolean }): Promise<BenchResult> {
+  const title = 'scan: kernel by kernel';
+  const { scanner, failure } = loadAddon();
+  if (scanner === null) return skippedBench(title, `no addon: ${failure}`);
+  const best = scanner.kernel;
+  const envelope = new Int32Array(ENVELOPE.length);
+  const rows: BenchRow[] = [];
+  let checksum = checksumOf('kernels');
+  try {
+    for (const [name, text] of messages(options.toy).filter(([label]) => KERNEL_MESSAGES.test(label))) {
+      const bytes = encode(text);
+      const figures: Record<string, number> = { bytes: bytes.length };
+      const calls = Math.max(1, Math.min(BATCH_CALLS_MAX, Math.floor(BATCH_BYTES / bytes.length)));
+      for (const kernel of scanner.kernels) {
+        if (!scanner.useKernel(kernel)) throw new Error(`the kernel ${kernel} cannot be used`);
+        const task = scanTask(scanner, bytes, envelope);
+        if (task() !== SCAN.ok) throw new Error(`the kernel ${kernel} refuses ${name}`);
+        checksum = checksumOf(envelope.join(), checksum);
+        const ns = await measureTasks({ task }, { calls, toy: options.toy });
+        figures[`${kernel}Ns`] = ns.task ?? Number.NaN;
+      }
+      rows.push({ name, figures });
+    }
+  } finally {
+    scanner.useKernel(best);
+  }
+  return {
+    title,
+    method: `the same addon, each kernel forced; ${best} is the one that is used; best median of the rounds`,
+    rows,
+    checksum,
+  };
+}
+
+const KERNEL_MESSAGES = / \d+ B$|text 1 KB$|text 10 KB$|records 1 MB$/;
 
 function shownRatio(value: number | string | undefined): string {
   return typeof value === 'number' ? value.toFixed(1) : '-';

@@ -67,6 +67,24 @@ for (const scanner of scanners()) {
       ]);
     });
 
+    test('a visitor may feed another reader, and may throw, without disturbing the events around it', () => {
+      const inner: string[] = [];
+      const outer: string[] = [];
+      new EventReader(scanner).push(stream, (event) => {
+        new EventReader(scanner).push(stream, (within) => inner.push(textOf(within.data)));
+        outer.push(textOf(event.data));
+      });
+      const expected = whole.map((event) => event.data);
+      expect(outer).toEqual(expected);
+      expect(inner).toEqual(expected.flatMap(() => expected));
+      const thrown = (): void =>
+        new EventReader(scanner).push(stream, () => {
+          throw new Error('a fault of the visitor');
+        });
+      expect(thrown).toThrow('a fault of the visitor');
+      expect(read([stream])).toEqual(whole);
+    });
+
     test('any JSON survives being an event', () => {
       fc.assert(
         fc.property(

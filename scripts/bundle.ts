@@ -2,7 +2,8 @@
 // Run by scripts/install.mjs and by `npm run bundle`, on the Bun that bin/sluice finds. Promises: build/app/ appears whole or not at all; its stamp is as
 // new as the newest source that went into it, and bin/sluice takes the sources when one is newer; exit code 1 with one line when there is no bundle.
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import type { BunPlugin } from 'bun';
 
 const root = join(import.meta.dir, '..');
 const app = join(root, 'build/app');
@@ -16,6 +17,19 @@ function newestMs(): number {
   return Math.max(...times);
 }
 
+/**
+ * hyperid draws its beginning through node:crypto, whose loading costs each thread 7 ms. The package brings a twin of that file over the standard
+ * `crypto` (its own `browser` field says so), which Bun has without loading anything.
+ */
+const standardCrypto: BunPlugin = {
+  name: 'hyperid on the standard crypto',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/uuid-node$/ }, ({ importer }) => ({
+      path: join(dirname(importer), 'uuid-browser.js'),
+    }));
+  },
+};
+
 async function bundle(): Promise<void> {
   const newest = newestMs();
   mkdirSync(fresh, { recursive: true });
@@ -25,6 +39,7 @@ async function bundle(): Promise<void> {
     target: 'bun',
     // Threads and commands load only what they need, and share it.
     splitting: true,
+    plugins: [standardCrypto],
     // Stacks name the sources; the maps are read only when there is one to print. Names stay whole: errors and logs show them.
     sourcemap: 'linked',
   });

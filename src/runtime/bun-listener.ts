@@ -12,6 +12,11 @@ import type { HeaderRecord, Listener, ListenOptions, Reply, RequestHandler } fro
 /** Bun counts idle time in whole seconds (rounded up to four by its timer) and knows no more than 255 of them. */
 const IDLE_SECONDS_MAX = 255;
 
+/**
+ * uWebSockets looks for idle connections this often and counts in such steps: a time-out of 1 s can be over at once, and take a request with it that
+ * came a moment ago. One step more makes every time-out last at least as long as was asked for.
+ */
+const SWEEP_SECONDS = 4;
 /** How often a drain looks whether requests are still under way. */
 const DRAIN_LOOK_MS = 10;
 
@@ -24,7 +29,8 @@ export function listenOnBun(options: ListenOptions, handler: RequestHandler): Li
     return listenHttp1(options, handler, tell);
   }
   const { bodyBytesMax } = options;
-  const idleSeconds = Math.min(IDLE_SECONDS_MAX, Math.max(1, Math.ceil(options.idleTimeoutMs / 1000)));
+  const wantedSeconds = Math.max(1, Math.ceil(options.idleTimeoutMs / 1000));
+  const idleSeconds = Math.min(IDLE_SECONDS_MAX, wantedSeconds + SWEEP_SECONDS);
   let watch: Watch | null = null;
   const fetch: Fetch = (request, server) => {
     watch ??= new Watch(server, idleSeconds, !options.http2 && !options.http3);

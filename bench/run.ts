@@ -187,9 +187,13 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(
       `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Bun ${machine.bun}, size ${size}, load ${machine.loadBefore} before\n`,
     );
-  const { results, failed } = await runAll(names, size, json);
-  const run: BenchRun = { at: new Date().toISOString(), machine, results };
-  keep(run, json);
+  const at = new Date().toISOString();
+  let file = '';
+  // Kept after every bench: half an hour of work is not lost to an interruption.
+  const failed = await runAll(names, size, json, (results) => {
+    file = keep({ at, machine, results });
+  });
+  console.log(json ? readFileSync(`${file}.json`, 'utf8') : `kept as ${file}.json and .html`);
   return failed > 0 ? 1 : 0;
 }
 
@@ -197,7 +201,8 @@ async function runAll(
   names: readonly string[],
   size: Size,
   quiet: boolean,
-): Promise<{ readonly results: Results; readonly failed: number }> {
+  keepThem: (results: Results) => void,
+): Promise<number> {
   const results: Results = {};
   let failed = 0;
   const show = (key: string, result: BenchResult): void => {
@@ -209,6 +214,7 @@ async function runAll(
     if (names.length > 0 && !wanted.includes(name)) continue;
     try {
       for (const [key, result] of Object.entries(await run(size))) show(key, result);
+      keepThem(results);
     } catch (error) {
       failed++;
       console.error(`${name} failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -217,18 +223,19 @@ async function runAll(
   const sums = (group: string): boolean => names.length === 0 || names.includes(group);
   if (sums('targets') || sums('micro')) show('targets', targetsOf(results));
   if (sums('budgets')) show('budgets', budgetsOf(results));
-  return { results, failed };
+  keepThem(results);
+  return failed;
 }
 
-function keep(run: BenchRun, print: boolean): void {
+/** Writes a run, as far as it has come; gives the files' name without its ending. */
+function keep(run: BenchRun): string {
   const text = JSON.stringify(run, null, 2);
   const folder = join(import.meta.dir, 'results');
   const file = join(folder, run.at.replaceAll(':', ''));
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${file}.json`, text);
   writeFileSync(`${file}.html`, renderPage(run, loadCharts()));
-  if (print) console.log(text);
-  else console.log(`kept as ${file}.json and .html`);
+  return file;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -25,6 +25,12 @@ const started = new Set<Bun.Subprocess>();
 process.once('exit', () => {
   for (const child of started) for (const pid of treeOf(child.pid)) end(pid);
 });
+// A signal alone would end this process without its 'exit'.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(code));
 
 /** Ends a process that we started, or that one of ours did, if it is still there. */
 function end(pid: number): void {

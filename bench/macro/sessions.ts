@@ -153,11 +153,11 @@ async function holdersOf(
 ): Promise<Holder[]> {
   const stream = url.replace(/\/mcp$/, '/stream');
   const servers = { echo: { url }, stream: { url: stream } };
-  // A stream that is passed through takes two descriptors of the gateway.
+  // A stream takes two descriptors of the gateway: the client's, and that of the one server which has streams.
   const most = Math.floor((fileLimit() - FILES_BESIDE) / 2);
   const twoSided = steps.map((step) => Math.min(step, most));
   if (Math.max(...steps) > most)
-    notes.push(`what is passed through is held to ${most} sessions by open files`);
+    notes.push(`sessions with a stream behind them are held to ${most} by open files`);
   const own = (name: string, path: string, asked: readonly number[]): Holder => ({
     name,
     steps: asked,
@@ -168,7 +168,7 @@ async function holdersOf(
     },
   });
   const holders = [
-    { ...own('sluice, its own session', '/mcp', steps), tool: 'echo__echo' },
+    { ...own('sluice, its own session', '/mcp', twoSided), tool: 'echo__echo' },
     own('sluice, passed through', '/mcp/stream', twoSided),
   ];
   if (toy) return holders;

@@ -13,7 +13,7 @@ import { COUNTER } from '../../src/memory/layout.ts';
 import { createMemory, type PlaneMemory, sharedOf } from '../../src/memory/memory.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
 import { withBreaker } from '../../src/upstream/breaker.ts';
-import type { Upstream, UpstreamCall, UpstreamRequest, UpstreamSink } from '../../src/upstream/upstream.ts';
+import type { Upstream, UpstreamCall, UpstreamSink } from '../../src/upstream/upstream.ts';
 import { type BenchResult, type BenchRow, checksumOf, median, rowOf } from '../report.ts';
 import {
   BOUND,
@@ -24,6 +24,7 @@ import {
   RIVAL,
 } from './cells-thread.ts';
 import { measureTasks } from './measure.ts';
+import { REQUEST } from './request.ts';
 
 interface Size {
   readonly rounds: number;
@@ -77,18 +78,6 @@ const INSTANT: Upstream = {
   },
   stats: () => new PoolCell(memoryFor(1), 0, 0).numbers(),
   close: () => Promise.resolve(),
-};
-
-const REQUEST: UpstreamRequest = {
-  verb: 'POST',
-  era: 'modern',
-  body: EMPTY,
-  envelope: null,
-  edits: [],
-  headers: [],
-  session: null,
-  exchangeId: '',
-  timeoutMs: 0,
 };
 
 function sinkThatCounts(): UpstreamSink & { ended: number } {

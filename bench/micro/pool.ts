@@ -1,7 +1,6 @@
 // The pool of upstream connections: a call gets an idle connection, the connection comes back; with 10, 100 and 1 000 of them.
 // Called by bench/run.ts and, at toy size, by the tests. Promises: the pool is the real one; its connections have their sending taken out, so
 // that its own bookkeeping is what is timed; the rival is a bare array used as a stack, which is the least that any pool can do.
-import { EMPTY } from '../../src/base/bytes.ts';
 import { soloCell } from '../../src/memory/cells.ts';
 import { SILENT } from '../../src/observe/log.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
@@ -11,9 +10,10 @@ import type { HttpConnection } from '../../src/upstream/http-connection.ts';
 import { HttpPool } from '../../src/upstream/pool.ts';
 import { RequestHead } from '../../src/upstream/request-head.ts';
 import type { HttpTarget, ServerSpec } from '../../src/upstream/spec.ts';
-import type { UpstreamRequest, UpstreamSink } from '../../src/upstream/upstream.ts';
+import type { UpstreamSink } from '../../src/upstream/upstream.ts';
 import { type BenchResult, type BenchRow, checksumOf } from '../report.ts';
 import { measureTasks } from './measure.ts';
+import { REQUEST } from './request.ts';
 
 const CALLS = 1_000;
 const TIMEOUT_MS = 60_000;
@@ -46,17 +46,6 @@ function specOf(connectionsMax: number): { readonly spec: ServerSpec; readonly t
   return { spec, target };
 }
 
-const REQUEST: UpstreamRequest = {
-  verb: 'POST',
-  era: 'modern',
-  body: EMPTY,
-  envelope: null,
-  edits: [],
-  headers: [],
-  session: null,
-  exchangeId: '',
-  timeoutMs: 0,
-};
 const SINK: UpstreamSink = {
   onHead: () => undefined,
   onData: () => true,

@@ -1,6 +1,7 @@
 // How large the memory of a gateway's workers is, and what their counts come to together.
 // Called by fleet.ts. Promises: pure; all rings together stay within LIMITS.ringsBytesMax, however many workers there are.
 import { LIMITS } from '../base/limits.ts';
+import { addNumbers } from '../memory/cells.ts';
 import type { MemoryShape } from '../memory/layout.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { UpstreamStats } from '../upstream/upstream.ts';
@@ -20,20 +21,6 @@ export function memoryShape(snapshot: Snapshot, workers: number): MemoryShape {
   };
 }
 
-function addUpstreams(a: UpstreamStats | undefined, b: UpstreamStats): UpstreamStats {
-  if (a === undefined) return b;
-  return {
-    total: a.total + b.total,
-    busy: a.busy + b.busy,
-    idle: a.idle + b.idle,
-    waiting: a.waiting + b.waiting,
-    connects: a.connects + b.connects,
-    reuses: a.reuses + b.reuses,
-    failures: a.failures + b.failures,
-    sessions: a.sessions + b.sessions,
-  };
-}
-
 /** The counts of several planes together. */
 export function sumStats(planes: readonly DataPlaneStats[]): DataPlaneStats {
   const upstreams: Record<string, UpstreamStats> = {};
@@ -44,8 +31,10 @@ export function sumStats(planes: readonly DataPlaneStats[]): DataPlaneStats {
     activeExchanges += plane.activeExchanges;
     sessions += plane.sessions;
     heapBytes += plane.heapBytes;
-    for (const [name, stats] of Object.entries(plane.upstreams))
-      upstreams[name] = addUpstreams(upstreams[name], stats);
+    for (const [name, stats] of Object.entries(plane.upstreams)) {
+      const sum = upstreams[name];
+      upstreams[name] = sum === undefined ? stats : addNumbers(sum, stats);
+    }
   }
   return { activeExchanges, sessions, heapBytes, upstreams };
 }

@@ -8,7 +8,17 @@
 // the one that was added last: its worker read the cells after all others had been added and not yet given back, so it saw them all, and it
 // kept its own only because the sum was within the bound.
 import { assert } from '../base/assert.ts';
-import { HEADER, POOL, POOL_COUNT, POOL_HEAD, poolCellAt, poolHeadAt, WORD_BYTES } from './layout.ts';
+import {
+  HEADER,
+  POOL,
+  POOL_COUNT,
+  POOL_HEAD,
+  poolCellAt,
+  poolHeadAt,
+  WORD_BYTES,
+  waitingBitOf,
+  waitingWordOf,
+} from './layout.ts';
 import { createMemory, type PlaneMemory } from './memory.ts';
 
 /** Times that a permit is tried for while one seems free: two workers that reach for the last one at once both step back. */
@@ -59,9 +69,10 @@ export class PoolCell {
     this.countAt = poolCellAt(plan, upstream, worker) / 8;
     this.firstAt = poolCellAt(plan, upstream, 0) / WORD_BYTES;
     const headAt = poolHeadAt(plan, upstream) / WORD_BYTES;
-    this.ownFlagsAt = headAt + (worker < 32 ? POOL_HEAD.waiting : POOL_HEAD.waitingHigh);
-    this.otherFlagsAt = headAt + (worker < 32 ? POOL_HEAD.waitingHigh : POOL_HEAD.waiting);
-    this.ownBit = 1 << (worker & 31);
+    const ownWord = waitingWordOf(worker);
+    this.ownFlagsAt = headAt + ownWord;
+    this.otherFlagsAt = headAt + (ownWord === POOL_HEAD.waiting ? POOL_HEAD.waitingHigh : POOL_HEAD.waiting);
+    this.ownBit = waitingBitOf(worker);
   }
 
   // ── what this worker tells: plain stores, since nobody else writes here and a word cannot tear ──────────────────────
@@ -240,20 +251,31 @@ function readCell(words: Int32Array, doubles: Float64Array, at: number): PoolNum
   };
 }
 
+/** Numbers of nothing. */
+const NO_NUMBERS: PoolNumbers = Object.freeze({
+  ...{ total: 0, busy: 0, idle: 0, waiting: 0 },
+  ...{ connects: 0, reuses: 0, failures: 0, sessions: 0 },
+});
+
+/** The numbers of two together. */
+export function addNumbers(a: PoolNumbers, b: PoolNumbers): PoolNumbers {
+  return {
+    total: a.total + b.total,
+    busy: a.busy + b.busy,
+    idle: a.idle + b.idle,
+    waiting: a.waiting + b.waiting,
+    connects: a.connects + b.connects,
+    reuses: a.reuses + b.reuses,
+    failures: a.failures + b.failures,
+    sessions: a.sessions + b.sessions,
+  };
+}
+
 /** The numbers of one upstream, summed over all workers: each is exact, their sum is of about one moment. */
 export function sumPool(memory: PlaneMemory, upstream: number): PoolNumbers {
   const { plan, words, doubles } = memory;
-  const sum = { total: 0, busy: 0, idle: 0, waiting: 0, connects: 0, reuses: 0, failures: 0, sessions: 0 };
-  for (let worker = 0; worker < plan.workers; worker++) {
-    const one = readCell(words, doubles, poolCellAt(plan, upstream, worker) / WORD_BYTES);
-    sum.total += one.total;
-    sum.busy += one.busy;
-    sum.idle += one.idle;
-    sum.waiting += one.waiting;
-    sum.connects += one.connects;
-    sum.reuses += one.reuses;
-    sum.failures += one.failures;
-    sum.sessions += one.sessions;
-  }
+  let sum = NO_NUMBERS;
+  for (let worker = 0; worker < plan.workers; worker++)
+    sum = addNumbers(sum, readCell(words, doubles, poolCellAt(plan, upstream, worker) / WORD_BYTES));
   return sum;
 }

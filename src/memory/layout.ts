@@ -257,6 +257,16 @@ export function poolHeadAt(plan: MemoryPlan, upstream: number): number {
   return plan.poolAt + upstream * (POOL_HEAD.words + plan.workers * POOL.words) * WORD_BYTES;
 }
 
+/** Which word of an upstream's flags has a worker's bit: POOL_HEAD.waiting or waitingHigh. */
+export function waitingWordOf(worker: number): number {
+  return worker < 32 ? POOL_HEAD.waiting : POOL_HEAD.waitingHigh;
+}
+
+/** A worker's bit in that word. */
+export function waitingBitOf(worker: number): number {
+  return 1 << (worker & 31);
+}
+
 /** Byte offset of the pool cell of an upstream in a worker. The workers of one upstream lie side by side: one look sums them. */
 export function poolCellAt(plan: MemoryPlan, upstream: number, worker: number): number {
   return poolHeadAt(plan, upstream) + (POOL_HEAD.words + worker * POOL.words) * WORD_BYTES;

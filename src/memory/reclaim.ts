@@ -2,12 +2,13 @@
 // Called by gateway/. Promises: exactly what that worker held, whatever it was doing; its counts stay, so that sums never shrink.
 import {
   POOL,
-  POOL_HEAD,
   poolCellAt,
   poolHeadAt,
   WORD_BYTES,
   WORKER,
   WORKER_STATE,
+  waitingBitOf,
+  waitingWordOf,
   workerCellAt,
 } from './layout.ts';
 import type { PlaneMemory } from './memory.ts';
@@ -43,8 +44,8 @@ export function clearWorker(memory: PlaneMemory, worker: number): Reclaimed {
     reclaimed.waiting += Atomics.load(words, at + POOL.waiting);
     reclaimed.sessions += Atomics.load(words, at + POOL.sessions);
     for (const word of HOLDINGS) Atomics.store(words, at + word, 0);
-    const flags = worker < 32 ? POOL_HEAD.waiting : POOL_HEAD.waitingHigh;
-    Atomics.and(words, poolHeadAt(plan, upstream) / WORD_BYTES + flags, ~(1 << (worker & 31)));
+    const flagsAt = poolHeadAt(plan, upstream) / WORD_BYTES + waitingWordOf(worker);
+    Atomics.and(words, flagsAt, ~waitingBitOf(worker));
   }
   const cellAt = workerCellAt(plan, worker) / WORD_BYTES;
   Atomics.store(words, cellAt + WORKER.state, WORKER_STATE.down);

@@ -5,7 +5,7 @@ import { concat } from '../base/bytes.ts';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { ContainedSink } from '../bridge/contained-sink.ts';
-import type { ClientHeaders } from '../exchange/client-headers.ts';
+import { type ClientHeaders, emptyHeaders } from '../exchange/client-headers.ts';
 import type { Exchange, Outcome } from '../exchange.ts';
 import { isModernVersion } from '../mcp/protocol.ts';
 import type { HeaderRecord, Reply, ReplySink } from '../runtime/runtime.ts';
@@ -130,11 +130,7 @@ function admittedOf(texts: Texts): Admitted {
     ...string[],
   ];
   const headers: ClientHeaders = {
-    host: null,
-    origin: null,
-    contentType: null,
-    contentEncoding: null,
-    contentLength: -1,
+    ...emptyHeaders(),
     accept,
     protocolVersion,
     mcpMethod,
@@ -143,8 +139,6 @@ function admittedOf(texts: Texts): Admitted {
     lastEventId,
     passed: lines.slice(0, Number(count)),
     optional: lines.slice(Number(count)),
-    count: 0,
-    bytes: 0,
   };
   return { id, verb, path, principal, session, headers };
 }

@@ -10,7 +10,7 @@ import { messageEvent } from './mcp/sse.ts';
 import type { HeaderRecord, Reply, ReplyStream } from './runtime/runtime.ts';
 import { ENVELOPE, FLAG, KIND } from './scan/contract.ts';
 import type { EndpointSpec, Home, Snapshot } from './snapshot.ts';
-import type { Era, UpstreamCall } from './upstream/upstream.ts';
+import type { ClientKey, Era, UpstreamCall } from './upstream/upstream.ts';
 
 const NO_HEADERS: Record<string, string> = Object.freeze({});
 
@@ -116,6 +116,11 @@ export class Exchange {
     this.#owner = start.owner;
     this.#replyHeaders = start.replyHeaders;
     this.#answer = start.answer;
+  }
+
+  /** Whom it is for, as its servers' upstreams are told. */
+  get client(): ClientKey {
+    return { principal: this.principal, endpoint: this.endpoint.path };
   }
 
   /** Raw bytes of the request's id, or null when there is none that could be told for sure. The id of a client's own answer names a server's request. */

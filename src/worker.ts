@@ -25,11 +25,12 @@ import { Front } from './server/http.ts';
 import { Recorder } from './server/record.ts';
 import { StdioFront } from './server/stdio.ts';
 import type { EndpointSpec, KeyRing, Snapshot } from './snapshot.ts';
-import { createUpstream, type UpstreamParts } from './upstream/create.ts';
+import type { UpstreamParts } from './upstream/create.ts';
 import { servePeers } from './upstream/peer.ts';
 import { PeerLink } from './upstream/peer-link.ts';
 import { ONLY_WORKER, type PeerEvents, type WorkerPlace } from './upstream/peers.ts';
 import type { Upstream, UpstreamStats } from './upstream/upstream.ts';
+import { createMembers } from './worker/members.ts';
 
 /** Name and version that the gateway gives itself where it speaks for many servers. */
 const SELF = Object.freeze({ name: 'sluice', version: '0.1.0' });
@@ -123,7 +124,7 @@ export class DataPlane implements PeerEvents {
       nudge: (to, server) => this.#link?.nudge(to, server),
       onLocal: (name, upstream) => this.#locals.set(name, upstream),
     };
-    this.#members = servers.map((spec, index) => ({ spec, upstream: createUpstream(parts, spec, index) }));
+    this.#members = createMembers(parts, options.snapshot);
     const table = options.routes ?? RouteTable.of(routesOf(options.snapshot)).memory;
     const routes = new Routes(options.scanner, table);
     this.#targets = new Map(
@@ -155,6 +156,7 @@ export class DataPlane implements PeerEvents {
         this.#front.keepAlive();
         this.#recorder.setWall();
         for (const target of this.#targets.values()) target.sweep();
+        for (const { upstream } of this.#members) upstream.sweep?.();
       } catch (thrown) {
         this.#log.error('a sweep failed', { fault: String(thrown) });
       }

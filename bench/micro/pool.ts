@@ -42,6 +42,7 @@ function specOf(connectionsMax: number): { readonly spec: ServerSpec; readonly t
     totalTimeoutMs: TIMEOUT_MS,
     queueDepthMax: 0,
     breaker: null,
+    era: 'auto',
   };
   return { spec, target };
 }

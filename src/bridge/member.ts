@@ -7,7 +7,7 @@ import { has, span } from '../mcp/envelope.ts';
 import { isObject, skipBlank } from '../mcp/json.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
-import type { Era, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import type { ClientKey, Era, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import { type CollectBounds, type Collected, type CollectTools, collect } from './collect.ts';
 
 /** A server with the upstream that reaches it. */
@@ -22,6 +22,7 @@ export interface MemberCall {
   readonly headers: readonly string[];
   readonly session: string | null;
   readonly exchangeId: string;
+  readonly client: ClientKey;
 }
 
 /** A message to send to a member: the client's bytes, their envelope, and what changes. */
@@ -42,6 +43,7 @@ export function postRequest(call: MemberCall, draft: Draft): UpstreamRequest {
     headers: call.headers,
     session: call.session,
     exchangeId: call.exchangeId,
+    client: call.client,
     timeoutMs: 0,
   };
 }
@@ -57,6 +59,7 @@ export function bareRequest(verb: 'GET' | 'DELETE', call: MemberCall): UpstreamR
     headers: call.headers,
     session: call.session,
     exchangeId: call.exchangeId,
+    client: call.client,
     timeoutMs: 0,
   };
 }

@@ -9,6 +9,7 @@ import { LEGACY_VERSIONS } from '../mcp/protocol.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
+import type { ClientKey } from '../upstream/upstream.ts';
 import type { Collected } from './collect.ts';
 import type { KeptMessages } from './kept.ts';
 import { type Leg, NO_RESULT, newLeg, takeResult } from './leg.ts';
@@ -33,6 +34,7 @@ export interface SessionTools {
 export interface SessionStart {
   readonly initialize: Uint8Array;
   readonly headers: readonly string[];
+  readonly client: ClientKey;
   /** Keeps that, and what else a late leg must hear. */
   readonly kept: KeptMessages;
 }
@@ -51,6 +53,7 @@ export class Session implements StreamOwner {
   usedAtMs: number;
   readonly tools: SessionTools;
   readonly #headers: readonly string[];
+  readonly #client: ClientKey;
   readonly #kept: KeptMessages;
   readonly #initialize: Uint8Array;
   /** Notifications that a late or healed leg must hear as well: they set what its server is to know of the client. */
@@ -63,6 +66,7 @@ export class Session implements StreamOwner {
     this.id = id;
     this.tools = tools;
     this.#headers = start.headers;
+    this.#client = start.client;
     this.#kept = start.kept;
     this.#initialize = start.kept.keep(start.initialize);
     this.#questions = new Questions(tools.scanner);
@@ -93,7 +97,7 @@ export class Session implements StreamOwner {
   legCall(leg: Leg, exchangeId: string): MemberCall {
     const headers = [...this.#headers];
     if (leg.protocolVersion !== null) headers.push('mcp-protocol-version', leg.protocolVersion);
-    return { era: 'legacy', headers, session: leg.sessionId, exchangeId };
+    return { era: 'legacy', headers, session: leg.sessionId, exchangeId, client: this.#client };
   }
 
   /** The same for what no exchange of the client asks for. */
@@ -113,6 +117,7 @@ export class Session implements StreamOwner {
       headers: this.#headers,
       session: null,
       exchangeId: this.id.slice(0, 8),
+      client: this.#client,
     };
     const reply = await ask(
       this.tools,

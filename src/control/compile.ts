@@ -115,6 +115,7 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
   return {
     name,
     target: 'url' in server ? httpTarget(server, input.material) : stdioTarget(server, input.env),
+    era: server.era,
     forwardHeaders: unique(server.forwardHeaders),
     connectTimeoutMs: timeouts.connectMs,
     firstByteTimeoutMs: timeouts.firstByteMs,

@@ -148,6 +148,11 @@ const breaker = told(
 );
 
 const common = {
+  era: choice(
+    ['auto', 'legacy', 'modern'],
+    'auto',
+    'Protocol era that the server speaks: `legacy` (2024-11-05 to 2025-11-25, with the initialize handshake), `modern` (2026-07-28, without), `auto` finds out. Clients of the other era are bridged.',
+  ),
   timeouts,
   breaker,
   queueDepthMax: whole(

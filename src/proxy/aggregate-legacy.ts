@@ -94,6 +94,7 @@ export class LegacyAggregate {
     const session = this.#table.open(this.#members, {
       initialize: exchange.body,
       headers: legHeaders(exchange),
+      client: exchange.client,
     });
     if (session instanceof GatewayError) return exchange.refuse(session);
     let isTaken = false;

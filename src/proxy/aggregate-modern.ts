@@ -86,7 +86,7 @@ export class ModernAggregate {
   #memberCall(exchange: Exchange, member: Member, mirrored: string | null): MemberCall {
     const changes = { mcpName: mirrored === null ? null : encodeMirrored(mirrored) };
     const headers = requestHeaders(exchange, member.spec.forwardHeaders, changes);
-    return { era: 'modern', headers, session: null, exchangeId: exchange.id };
+    return { era: 'modern', headers, session: null, exchangeId: exchange.id, client: exchange.client };
   }
 
   #request(

@@ -39,6 +39,8 @@ export interface ForwardTools {
   readonly scanner: Scanner;
   /** Seals the server's session id for the client. */
   readonly sealSession: SealSession;
+  /** The same for a session that lives in this worker. */
+  readonly sealHere: SealSession;
 }
 
 type Mode = 'head' | 'gather' | 'stream' | 'replace' | 'over';
@@ -68,13 +70,17 @@ class ForwardSink extends ContainedSink {
     this.#status = head.status;
     this.#isAnswer = head.media === 'json' && head.status === 200 && this.#exchange.kind === KIND.request;
     this.#headers = passedHeaders(head);
-    if (head.sessionId !== null)
-      this.#headers['mcp-session-id'] = this.#tools.sealSession(this.#exchange, head.sessionId);
+    if (head.sessionId !== null) this.#headers['mcp-session-id'] = this.#sealSession(head, head.sessionId);
     this.#replacement = unusable(this.#exchange, head);
     if (this.#replacement !== null) this.#mode = 'replace';
     else if (head.whole || (head.media !== 'event-stream' && head.contentLength <= GATHER_BYTES_MAX))
       this.#mode = 'gather';
     else this.#openStream(head.media === 'event-stream' ? 'events' : 'bytes');
+  }
+
+  #sealSession(head: ReplyHead, inner: string): string {
+    const { sealSession, sealHere } = this.#tools;
+    return head.homed === true ? sealHere(this.#exchange, inner) : sealSession(this.#exchange, inner);
   }
 
   protected data(bytes: Uint8Array): boolean {
@@ -204,11 +210,12 @@ export function forward(exchange: Exchange, member: Member, tools: ForwardTools)
     verb: exchange.verb,
     era: exchange.era,
     body: exchange.body,
-    envelope: exchange.recycle === null ? exchange.envelope : null,
+    envelope: exchange.envelope,
     edits: NO_EDITS,
     headers: requestHeaders(exchange, spec.forwardHeaders),
     session: exchange.session,
     exchangeId: exchange.id,
+    client: exchange.client,
     timeoutMs: 0,
   };
   exchange.hold(upstream.send(request, new ForwardSink(exchange, tools)));

@@ -44,7 +44,7 @@ export class Pipeline {
       const target = this.#target(exchange);
       if (target.keepsSessions && isTooLongToKeep(exchange))
         return exchange.refuse(tooLongToKeep(body.length));
-      if (exchange.kind === KIND.batch && target.keepsSessions)
+      if (exchange.kind === KIND.batch && (target.keepsSessions || exchange.home !== null))
         runBatch(exchange, this.#scanner, (one, bytes) => this.post(one, bytes));
       else if (needsLostSession(exchange)) exchange.refuse(new GatewayError('GW_SESSION_UNKNOWN'));
       else target.post(exchange);

@@ -21,7 +21,7 @@ export class Single implements Target {
     const isHttp = member.spec.target.kind === 'http';
     this.#member = member;
     // The sessions of a server behind HTTP are reached from every worker; those of a process only from where it runs.
-    this.#tools = { scanner, sealSession: isHttp ? handles.anywhere : handles.here };
+    this.#tools = { scanner, sealSession: isHttp ? handles.anywhere : handles.here, sealHere: handles.here };
     // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
     this.#giveBack = isHttp ? spare.giveBack : null;
     this.keepsSessions = !isHttp;

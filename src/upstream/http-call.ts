@@ -8,6 +8,7 @@ import { ERRORS, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { HEAD } from '../scan/contract.ts';
 import { findHeader, latin1, mediaOf } from './reply-head.ts';
 import type { ReplyHead, UpstreamCall, UpstreamRequest, UpstreamSink } from './upstream.ts';
+import { NO_CLIENT } from './upstream.ts';
 
 /** Whoever has the call now: the queue of the pool, or a connection. */
 export interface CallHolder {
@@ -25,7 +26,7 @@ const TAKEN: Readonly<Record<UpstreamRequest['verb'], UpstreamRequest>> = Object
 
 function taken(verb: UpstreamRequest['verb']): UpstreamRequest {
   const nothing = { body: EMPTY, envelope: null, edits: [], headers: [], session: null };
-  return Object.freeze({ verb, era: 'legacy', ...nothing, exchangeId: '', timeoutMs: 0 });
+  return Object.freeze({ verb, era: 'legacy', ...nothing, exchangeId: '', client: NO_CLIENT, timeoutMs: 0 });
 }
 
 /** One exchange. It doubles as its own ReplyHead, so that a call costs one object. */

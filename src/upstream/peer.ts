@@ -93,8 +93,9 @@ class PeerUpstream implements Upstream {
 }
 
 function orderOf(server: string, request: UpstreamRequest): PeerRequest {
-  const { era, verb, session, exchangeId, timeoutMs, headers } = request;
-  const texts = [server, era, verb, session, exchangeId, String(timeoutMs), ...headers];
+  const { era, verb, session, exchangeId, client, timeoutMs, headers } = request;
+  const { principal, endpoint } = client;
+  const texts = [server, era, verb, session, exchangeId, principal, endpoint, String(timeoutMs), ...headers];
   return { subject: 'upstream', generation: 0, texts };
 }
 
@@ -160,11 +161,13 @@ export function servePeers(
 ): void {
   link.serve('upstream', (_from, { texts }, body, reply) => {
     // Only orderOf() of this program writes these texts; the session alone may be absent.
-    const [server, era, verb, session, exchangeId, timeoutMs, ...headers] = texts as [
+    const [server, era, verb, session, exchangeId, principal, endpoint, timeoutMs, ...headers] = texts as [
       string,
       Era,
       UpstreamRequest['verb'],
       string | null,
+      string,
+      string,
       string,
       string,
       ...string[],
@@ -180,6 +183,7 @@ export function servePeers(
       headers,
       session,
       exchangeId,
+      client: { principal, endpoint },
       timeoutMs: Number(timeoutMs),
     };
     return upstream.send(request, new ReplySink(reply));

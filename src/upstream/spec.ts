@@ -1,6 +1,7 @@
 // How one MCP server is reached: the part of a snapshot that concerns a single upstream.
 // Called by control/compile.ts (makes it) and the upstreams (read it). Promises: plain data, so that it crosses threads as a message.
 import type { BreakerSettings } from '../memory/breaker-cell.ts';
+import type { Era } from './upstream.ts';
 
 /** TLS of a connection to a server; PEM texts, null where the default holds. */
 export interface TlsClientSpec {
@@ -46,6 +47,8 @@ export interface StdioTarget {
 export interface ServerSpec {
   readonly name: string;
   readonly target: HttpTarget | StdioTarget;
+  /** Which era it speaks; `auto`: that is found out. */
+  readonly era: 'auto' | Era;
   /** Client headers passed on besides the protocol's own, lower case. */
   readonly forwardHeaders: readonly string[];
   readonly connectTimeoutMs: number;

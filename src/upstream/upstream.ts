@@ -7,6 +7,17 @@ import type { GatewayError } from '../base/errors.ts';
 /** Protocol era: with the initialize handshake (legacy), or with per-request metadata (modern). */
 export type Era = 'legacy' | 'modern';
 
+/** Whom a request is made for: what is kept for it between requests is bound to both. */
+export interface ClientKey {
+  /** Who the client is; '' for everyone where nobody is asked. */
+  readonly principal: string;
+  /** Path of the endpoint that it came by. */
+  readonly endpoint: string;
+}
+
+/** For what the gateway asks on nobody's behalf. */
+export const NO_CLIENT: ClientKey = Object.freeze({ principal: '', endpoint: '' });
+
 /**
  * One HTTP-shaped request to an MCP server. POST carries one JSON-RPC message (valid JSON and UTF-8 throughout, already scanned); GET opens the session's
  * event stream; DELETE ends the session.
@@ -26,6 +37,8 @@ export interface UpstreamRequest {
   readonly session: string | null;
   /** Correlation id, for logs. */
   readonly exchangeId: string;
+  /** Who the client is ('' where nobody is asked) and the path it came by: nothing that a server is asked for one client may serve another. */
+  readonly client: ClientKey;
   /** May be 0: then the server's configured time-outs hold. Otherwise an earlier bound on the first byte, in ms. */
   readonly timeoutMs: number;
 }
@@ -40,6 +53,8 @@ export interface ReplyHead {
   readonly whole: boolean;
   /** Mcp-Session-Id of the reply, or null. */
   readonly sessionId: string | null;
+  /** True when that session lives in this worker, and no other can serve it; absent: as the transport has it. */
+  readonly homed?: boolean;
   /** A header of the reply by lower-case name, or null; usable only inside onHead. */
   header(name: string): string | null;
 }
@@ -89,6 +104,8 @@ export interface Upstream {
   /** Starts one exchange. Never throws: failures come to the sink, never before send() has returned. */
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall;
   stats(): UpstreamStats;
+  /** Called every few seconds: what has been idle for too long ends. */
+  sweep?(): void;
   /** Another worker says that it is this one's turn to connect, or that it waits for a connection that is idle here. */
   nudged?(): void;
   /** Lets running calls finish, takes no new ones, then closes; resolves when nothing is left, children included. `withinMs` bounds it. */

@@ -54,6 +54,7 @@ function connectTo(port: number, target: Partial<HttpTarget> = {}, spec: Partial
       totalTimeoutMs: 20_000,
       queueDepthMax: 10,
       breaker: null,
+      era: 'auto',
       ...spec,
     },
   });

@@ -70,6 +70,7 @@ function connectTo(port: number, target: Partial<HttpTarget> = {}, spec: Partial
       totalTimeoutMs: 30_000,
       queueDepthMax: 1_000,
       breaker: null,
+      era: 'auto',
       ...spec,
     },
   });

@@ -82,6 +82,7 @@ function upstreamTo(port: number, settings: WorldSettings): Upstream {
       totalTimeoutMs: 30_000,
       queueDepthMax: 100,
       breaker: null,
+      era: 'auto',
       ...rest,
     },
     log: SILENT,

@@ -40,6 +40,7 @@ function specFor(port: number, settings: WorldSettings): ServerSpec {
     totalTimeoutMs: 30_000,
     queueDepthMax: 100,
     breaker: null,
+    era: 'auto',
     ...rest,
   };
 }

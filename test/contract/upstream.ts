@@ -1,6 +1,7 @@
 // The suite that every upstream must pass, whatever its transport.
 // Called by test/contract/upstream*.test.ts with one kind each. Promises: nothing here knows a transport; what one cannot show is a flag
 // of its kind, with the reason beside it.
+
 import { afterEach, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { concat, decode, type Edit, encode } from '../../src/base/bytes.ts';
@@ -16,6 +17,7 @@ import type {
   UpstreamRequest,
   UpstreamSink,
 } from '../../src/upstream/upstream.ts';
+import { NO_CLIENT } from '../../src/upstream/upstream.ts';
 import { BIG_BYTES } from './upstream-server.ts';
 
 /** Settings of a world; the rest is up to the kind. */
@@ -131,7 +133,7 @@ export function messageOf(era: Era, message: object, parts: Partial<UpstreamRequ
   if (scanner.scan(body, 0, body.length, envelope) !== SCAN.ok)
     throw new Error('the test sends what is no message');
   const base = { verb: 'POST', era, envelope, edits: [], headers: [], session: null, timeoutMs: 0 } as const;
-  return { ...base, body, exchangeId: 'contract', ...parts };
+  return { ...base, body, exchangeId: 'contract', client: NO_CLIENT, ...parts };
 }
 
 /** Runs the suite on one kind. */

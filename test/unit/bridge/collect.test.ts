@@ -1,5 +1,6 @@
 // Questions of the gateway's own: answered once, within their bounds, and the connection is given back or closed.
 // Runs bridge/collect.ts and contained-sink.ts over a fake upstream on a simulated clock.
+
 import { describe, expect, test } from 'bun:test';
 import { encode } from '../../../src/base/bytes.ts';
 import { GatewayError } from '../../../src/base/errors.ts';
@@ -11,6 +12,7 @@ import { createSimRuntime } from '../../../src/runtime/sim.ts';
 import { chooseScanner } from '../../../src/scan/scan.ts';
 import { createFakeUpstream, type FakeReply } from '../../../src/upstream/fake.ts';
 import type { ReplyHead } from '../../../src/upstream/upstream.ts';
+import { NO_CLIENT } from '../../../src/upstream/upstream.ts';
 import { eventOf, eventStream, json } from '../../fixtures/lab.ts';
 import { messageOf } from '../../fixtures/messages.ts';
 
@@ -21,7 +23,7 @@ function start(reply: FakeReply, bounds: Partial<CollectBounds> = {}, id = '1') 
   const sim = createSimRuntime({ seed: 1 });
   const upstream = createFakeUpstream({ clock: sim.clock, script: () => reply });
   const { bytes, envelope } = messageOf(`{"jsonrpc":"2.0","id":${id},"method":"x"}`);
-  const call = { era: 'legacy' as const, headers: [], session: null, exchangeId: 'e' };
+  const call = { era: 'legacy' as const, headers: [], session: null, exchangeId: 'e', client: NO_CLIENT };
   const state: { result: Collected | GatewayError | null; count: number } = { result: null, count: 0 };
   void collect(
     { scanner, clock: sim.clock },

@@ -1,7 +1,9 @@
 // One connection at a time: sending under back-pressure, replies, reuse, the rule of the second attempt, pauses, aborts, deadlines.
 // Runs src/upstream/http.ts over played sockets and a clock that the test moves.
+
 import { describe, expect, test } from 'bun:test';
 import { decode, type Edit, encode } from '../../../src/base/bytes.ts';
+import { NO_CLIENT } from '../../../src/upstream/upstream.ts';
 import { attemptWithRoom, CALL, codeOf, HttpWorld, httpSpec, reply } from './http-world.ts';
 
 const IDLE = 'total 1 busy 0 idle 1 waiting 0';
@@ -54,6 +56,7 @@ describe('an exchange', () => {
         headers: [],
         session: null,
         exchangeId: '',
+        client: NO_CLIENT,
         timeoutMs: 0,
       },
       {
@@ -160,6 +163,7 @@ function plain() {
     headers: [],
     session: null,
     exchangeId: '',
+    client: NO_CLIENT,
     timeoutMs: 0,
   };
 }

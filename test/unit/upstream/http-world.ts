@@ -1,6 +1,7 @@
 // A world of one test for the HTTP upstream: sockets that the test plays, on a clock that the test moves.
 // Called by test/unit/upstream/http*.test.ts and pool.test.ts. Promises: nothing happens but what the test asks for; a socket takes as many
 // bytes as the test allows, and events can come in any order that the runtime's contract allows.
+
 import { decode, type Edit, EMPTY, encode } from '../../../src/base/bytes.ts';
 import type { GatewayError } from '../../../src/base/errors.ts';
 import { createLog } from '../../../src/observe/log.ts';
@@ -10,6 +11,7 @@ import { portableScanner } from '../../../src/scan/portable.ts';
 import { createHttpUpstream, type HttpUpstreamOptions } from '../../../src/upstream/http.ts';
 import type { HttpTarget, ServerSpec } from '../../../src/upstream/spec.ts';
 import type { Upstream, UpstreamRequest } from '../../../src/upstream/upstream.ts';
+import { NO_CLIENT } from '../../../src/upstream/upstream.ts';
 import { Caught, ManualClock } from '../../fixtures/stdio-world.ts';
 
 /** A client socket whose other end is the test. */
@@ -126,6 +128,7 @@ export function httpSpec(
     totalTimeoutMs: 10_000,
     queueDepthMax: 3,
     breaker: null,
+    era: 'auto',
     ...parts,
   };
 }
@@ -149,6 +152,7 @@ export function requestOf(parts: Parts = {}): UpstreamRequest {
     headers: [],
     session: null,
     exchangeId: 'x1',
+    client: NO_CLIENT,
     timeoutMs: 0,
     ...rest,
     body: post ? (typeof body === 'string' ? encode(body) : body) : EMPTY,

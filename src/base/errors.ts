@@ -31,7 +31,7 @@ function row(
   return Object.freeze({ http, jsonrpc, source, retry, message });
 }
 
-/** JSON-RPC and MCP codes by name (JSON-RPC 2.0 §5.1; MCP 2026-07-28 for -32020…-32022). */
+/** JSON-RPC and MCP codes by name (JSON-RPC 2.0 §5.1; MCP 2026-07-28 for -32020…-32022, the older revisions for the rest). */
 export const RPC = Object.freeze({
   parse: -32700,
   invalidRequest: -32600,
@@ -40,9 +40,13 @@ export const RPC = Object.freeze({
   internal: -32603,
   serverError: -32000,
   sessionUnknown: -32001,
+  /** Legacy only: a resource is missing. */
+  resourceMissing: -32002,
   headerMismatch: -32020,
   missingCapability: -32021,
   unsupportedVersion: -32022,
+  /** 2025-11-25 only: the user must visit a page first. */
+  urlElicitation: -32042,
 });
 
 /** code → row. Keep the groups in the order of an exchange's life; docs/errors.md follows it. */
@@ -220,6 +224,31 @@ export const ERRORS = Object.freeze({
   ),
   GW_SESSION_STREAM: row(409, -32000, 'client', 'never', 'Cannot open a second event stream for one session'),
 
+  // bridge: what one era knows and the other does not
+  GW_BRIDGE_INPUT: row(
+    200,
+    -32603,
+    'client',
+    'never',
+    'Cannot finish the call: the MCP server asks for input that cannot be had',
+  ),
+
+  // bridge: calls that wait for a client of the other era
+  GW_BRIDGE_STATE: row(
+    200,
+    -32602,
+    'client',
+    'never',
+    'Cannot go on with this requestState: it is none of this request, was used before or has expired',
+  ),
+  GW_BRIDGE_PARKED: row(
+    500,
+    -32603,
+    'gateway',
+    'never',
+    'Cannot ask the client now: too many calls wait for their clients',
+  ),
+
   // route: no such target
   GW_ROUTE_TOOL: row(200, -32602, 'client', 'never', 'Cannot find this tool'),
   GW_ROUTE_PROMPT: row(200, -32602, 'client', 'never', 'Cannot find this prompt'),
@@ -313,6 +342,13 @@ export const ERRORS = Object.freeze({
     'upstream',
     'safe',
     'Cannot reach the MCP server now: all its connections are taken and the queue is full',
+  ),
+  GW_UPSTREAM_STREAM: row(
+    502,
+    -32603,
+    'upstream',
+    'safe',
+    'Cannot open a session of the HTTP+SSE transport at the MCP server',
   ),
   GW_UPSTREAM_SPAWN: row(502, -32603, 'upstream', 'safe', 'Cannot start the MCP server process'),
   GW_UPSTREAM_EXITED: row(

@@ -27,6 +27,10 @@ export const LIMITS = Object.freeze({
   drainMs: 10_000,
   /** Bytes waiting for one slow client before the upstream is paused. */
   downstreamBufferBytesMax: 256 * KIB,
+  /** Messages of one HTTP+SSE client under way. */
+  connectionMessagesMax: 1_024,
+  /** Bytes that such a client may leave unread: the whole answers of several calls come at once, on one stream; replies that are streams wait long before. */
+  connectionUnreadBytesMax: 4 * MIB,
 
   // ── scan (native) ──
   /** Nesting of one message, containers counted from 1 (native). */
@@ -52,11 +56,11 @@ export const LIMITS = Object.freeze({
   /** Exchanges that may wait for a connection per server and worker. */
   queueDepthMax: 4_096,
   connectTimeoutMs: 5_000,
-  /** Until the first byte of a reply; long tool calls need this, progress will extend it (issue 5). */
+  /** Until the first byte of a reply; a call that reports progress is past it with the first report, and has until totalTimeoutMs. */
   firstByteTimeoutMs: 120_000,
   /** Silence inside a reply; event streams are exempt, their servers may be quiet for hours. */
   replyIdleTimeoutMs: 120_000,
-  /** The whole exchange, streams exempt. */
+  /** The whole exchange; exempt are the event streams of sessions, subscriptions, and calls that wait for their client. */
   totalTimeoutMs: 600_000,
   /** Idle pooled connection; below the 5 s keep-alive of node:http servers. */
   connectionIdleMs: 4_000,
@@ -84,6 +88,26 @@ export const LIMITS = Object.freeze({
   childBackoffLastMs: 30_000,
   /** A child that lived this long starts again without back-off. */
   childHealthyMs: 10_000,
+  /** Children that die young in a row before it is called a crash loop: by then the back-off has come to 0.8 s, and chance is ruled out. */
+  childCrashLoopDeaths: 5,
+  /** A shared child that nobody calls and nobody listens to is ended; it starts again on demand. */
+  childIdleMs: 10 * 60_000,
+  /** A new child must have answered its first request by then: `npx` and `uvx` may have to download it first. */
+  childStartMs: 30_000,
+  /** Between two looks at the memory of children: one pass over the process table each. */
+  childMemoryCheckMs: 2_000,
+  /** Time that calls on a child over its memory cap get to finish. */
+  childRetireMs: 10_000,
+  /** Children kept started for sessions to come. */
+  childWarmMax: 64,
+
+  // ── upstream HTTP+SSE ──
+  /** Longest pause before the event stream of an open session is tried again; the first are as with children. */
+  sseBackoffLastMs: 1_000,
+  /** An event stream on which nothing came for so long after a request is asked with a ping, and is dead when that, too, brings nothing for so long. */
+  sseSilenceMs: 10_000,
+  /** A server that was found to speak HTTP+SSE is asked after this whether it has come to speak Streamable HTTP. */
+  sseVerdictMs: 10 * 60_000,
 
   // ── sessions ──
   /** An initialize that the gateway keeps for as long as its session lives, to heal it; clients send about 200 bytes. */
@@ -92,6 +116,21 @@ export const LIMITS = Object.freeze({
   sessionIdleMs: 30 * 60_000,
   /** Messages kept for a legacy session's event stream while none is open. */
   sessionBacklogMax: 256,
+  /** Events kept for one legacy session at a modern server, whose client may take up a stream where it broke off; the oldest go first. */
+  resumeEventsMax: 256,
+  resumeBytesMax: 256 * KIB,
+  /** The same of all sessions of one worker at one server: 256 that fill theirs. */
+  resumeBytesTotalMax: 64 * MIB,
+  /** Once a call is over its events are kept for this long: both SDKs give up long before. */
+  resumeKeptMs: 60_000,
+  /** Rounds of questions that a modern server may ask in one call of a legacy client, and the time for the answers of one (as the official SDK has it). */
+  inputRoundsMax: 8,
+  inputRoundMs: 10 * 60_000,
+  /** Resources that one such session may subscribe to. */
+  sessionSubscriptionsMax: 1_024,
+  /** Longest id of a session at an HTTP server together with what it began with, which goes along in the sealed id so that the session can be begun again: usual
+   * clients make 150 to 400 characters. */
+  sessionHealCharsMax: 1_024,
   /** A sealed session id is good for this long, used or not: longer than a laptop stays closed. Sessions of the gateway's own end by sessionIdleMs long before. */
   handleLifeMs: 30 * DAY_MS,
   /** Sealed ids that one worker remembers having opened, in two generations: the younger alone has room for sessionsMax. About 400 bytes each. */
@@ -106,6 +145,18 @@ export const LIMITS = Object.freeze({
   sealKeyCheckMs: DAY_MS,
   /** Longest wait for another gateway that is writing the keys; it takes a few milliseconds. */
   sealKeyLockMs: 2_000,
+
+  // ── calls of modern clients at legacy servers ──
+  /** Calls of one worker that wait for their clients' answers, each with its event stream at the server. */
+  parkedMax: 1_024,
+  /** Then the call is cancelled at the server: people answer within minutes or not at all. */
+  parkedMs: 10 * 60_000,
+  /** Sessions at one server for one principal; several only where credentials or capabilities differ, or where each is a process. */
+  bridgeSessionsMax: 64,
+  /** Processes of one legacy server that serve clients which can be asked, one call each, and the same capabilities. */
+  bridgeChildrenMax: 32,
+  /** Attempts in a row to take up a broken event stream, when none of them brings an event. */
+  resumeTriesMax: 5,
 
   // ── data workers ──
   /** Data workers of one gateway: memory/layout.ts's WORKERS_MAX. */
@@ -130,6 +181,20 @@ export const LIMITS = Object.freeze({
   /** A worker that dies so often in a row without having served in between ends the gateway: starting it once more would not help. */
   workerStartsMax: 5,
 
+  // ── eras of a server ──
+  /** Longest wait for the reply to a probe; shorter than childStartMs, so that a process which ignores it is let go before that ends it as a failure. */
+  eraProbeMs: 20_000,
+  /** A process that has said nothing for so long is taken for a legacy one, which ignores what it does not know. */
+  eraProcessProbeMs: 5_000,
+  /** A server that lacks an era is asked again after this, ± a quarter: it may have been replaced by one that has it. */
+  eraNoMs: 5 * 60_000,
+  /** A server is not asked on mere suspicion more often. */
+  eraCalmMs: 30_000,
+  /** Sets of clients' credentials whose facts are kept per server and worker. */
+  eraRecordsMax: 1_024,
+  /** Largest reply to discover that is looked at, and to initialize that is held back. */
+  eraReplyBytesMax: 256 * KIB,
+
   // ── aggregation ──
   /** Pages followed of one upstream list. */
   listPagesMax: 1_000,
@@ -153,4 +218,8 @@ assert(
 );
 assert(LIMITS.sessionsMax <= LIMITS.handlesRememberedMax / 2, 'sessions in use are remembered');
 assert(LIMITS.handleLifeMs <= LIMITS.sealKeyKeptMs, 'a handle opens for as long as it is good');
+assert(
+  LIMITS.eraProcessProbeMs < LIMITS.eraProbeMs && LIMITS.eraProbeMs < LIMITS.childStartMs,
+  'a process that ignores a probe is taken for a legacy one, and let go of, before it counts as one that failed',
+);
 assert(LIMITS.keepAliveCommentMs < 30_000, 'keep-alive comments come before load balancers give up');

@@ -28,13 +28,31 @@ export function skipBlank(bytes: Uint8Array, at: number): number {
   }
 }
 
+/** Strings are mostly shorter than this, and then looking at each byte is faster. */
+const NEAR_BYTES = 32;
+
 /** Offset after the string whose opening quote is at `at`. */
 function stringEnd(bytes: Uint8Array, at: number): number {
+  const near = at + NEAR_BYTES;
   let i = at + 1;
-  for (;;) {
+  while (i < near) {
     const byte = bytes[i];
     if (byte === QUOTE || byte === undefined) return i + 1;
     i += byte === BACKSLASH ? 2 : 1;
+  }
+  return farStringEnd(bytes, i);
+}
+
+/** The same from somewhere inside of it, where no escape is half read: the engine's own search is a hundred times faster than a loop of ours. */
+function farStringEnd(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const quote = bytes.indexOf(QUOTE, at);
+    if (quote < 0) return bytes.length + 1;
+    let before = quote;
+    while (before > from && bytes[before - 1] === BACKSLASH) before--;
+    if ((quote - before) % 2 === 0) return quote + 1;
+    at = quote + 1;
   }
 }
 

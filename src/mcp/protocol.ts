@@ -32,7 +32,14 @@ export const META = Object.freeze({
   clientInfo: 'io.modelcontextprotocol/clientInfo',
   serverInfo: 'io.modelcontextprotocol/serverInfo',
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
+  logLevel: 'io.modelcontextprotocol/logLevel',
 });
+
+/** What every key of META begins with: the protocol keeps these keys for itself. */
+export const META_PREFIX = 'io.modelcontextprotocol/';
+
+/** The tasks extension of 2026-07-28; no legacy peer knows its wire form. */
+export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 
 /** Methods that the gateway acts on; any other passes by. */
 export const METHOD = Object.freeze({
@@ -57,7 +64,29 @@ export const METHOD = Object.freeze({
   subscribe: 'resources/subscribe',
   unsubscribe: 'resources/unsubscribe',
   complete: 'completion/complete',
+  elicit: 'elicitation/create',
+  sample: 'sampling/createMessage',
+  rootsList: 'roots/list',
+  logMessage: 'notifications/message',
+  toolsChanged: 'notifications/tools/list_changed',
+  promptsChanged: 'notifications/prompts/list_changed',
+  resourcesChanged: 'notifications/resources/list_changed',
+  elicitationComplete: 'notifications/elicitation/complete',
 });
+
+const CACHEABLE: ReadonlySet<string> = new Set([
+  METHOD.discover,
+  METHOD.toolsList,
+  METHOD.promptsList,
+  METHOD.resourcesList,
+  METHOD.templatesList,
+  METHOD.resourcesRead,
+]);
+
+/** True for methods whose complete results say for how long they hold (2026-07-28, caching). */
+export function isCacheable(method: string): boolean {
+  return CACHEABLE.has(method);
+}
 
 /** Place in the envelope of the param that `Mcp-Name` mirrors for a method (2026-07-28 §transports, SEP-2243), or -1. */
 export function mirroredPlace(method: string): number {

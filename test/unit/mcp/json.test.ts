@@ -74,3 +74,19 @@ describe('json cursor', () => {
     expect(skipBlank(encode(' \t\r\nx'), 0)).toBe(4);
   });
 });
+
+test('the end of a string is found wherever its quotes and backslashes are', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom('a', 'bc', '"', '\\', '\n', 'é', 'x'.repeat(29), 'y'.repeat(70)), {
+        maxLength: 40,
+      }),
+      (parts) => {
+        const value = JSON.stringify(parts.join(''));
+        const bytes = encode(`${value},"later"`);
+        expect(valueEnd(bytes, 0)).toBe(encode(value).length);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

@@ -4,7 +4,7 @@
 import type * as z from 'zod/mini';
 import { found, type KeyPath, type Problem } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
-import { SERVER_KEYS, serverSchema } from './server-schema.ts';
+import { formOf, SERVER_KEYS, serverSchema } from './server-schema.ts';
 import { nearest } from './suggest.ts';
 
 /** A problem before its place in a file is known. */
@@ -131,8 +131,8 @@ function collectUnion(
 ): void {
   const value = valueAt(raw, path);
   const command = valueAt(value, ['command']) !== undefined;
-  const url = valueAt(value, ['url']) !== undefined;
-  const branch = issue.errors[command ? 0 : 1] ?? [];
+  const url = valueAt(value, ['url']) !== undefined || valueAt(value, ['replicas']) !== undefined;
+  const branch = issue.errors[formOf((key) => valueAt(value, [key]) !== undefined)] ?? [];
   if (command && url) {
     flaws.push({
       code: 'GW_CONFIG_VALUE',
@@ -169,6 +169,7 @@ const HINTS: Readonly<Record<string, string>> = {
   type: 'leave it out: `command` makes a process, `url` a server over HTTP',
   transport: 'leave it out: `command` makes a process, `url` a server over HTTP',
   timeout: 'write `timeouts: { totalMs: … }`',
+  replicas: 'write either url or replicas, a list of mappings with a url each',
   enabled: 'write `disabled: true` to leave a server out',
 };
 
@@ -205,7 +206,7 @@ function bare(schema: z.core.$ZodType | undefined, value: unknown): z.core.$ZodT
   if (def.type === 'optional' || def.type === 'default' || def.type === 'prefault')
     return bare(def.innerType, value);
   if (def.type === 'union')
-    return bare(def.options[valueAt(value, ['command']) === undefined ? 1 : 0], value);
+    return bare(def.options[formOf((key) => valueAt(value, [key]) !== undefined)], value);
   return known;
 }
 

@@ -25,7 +25,14 @@ function isMapping(value: unknown): value is Mapping {
 
 /** Other names that clients use for the URL of a server. */
 const URL_KEYS: readonly string[] = ['url', 'serverUrl', 'httpUrl'];
-const HTTP_TYPES: readonly string[] = ['http', 'streamable-http', 'streamablehttp', 'streamable_http'];
+const HTTP_TYPES: readonly string[] = [
+  'http',
+  'streamable-http',
+  'streamablehttp',
+  'streamable_http',
+  'sse',
+  'auto',
+];
 const OUR_KEYS = Object.keys(configSchema.shape).filter((key) => key !== 'servers');
 
 /** The key under which a client keeps its servers, or null when the file is one of ours. */
@@ -91,6 +98,7 @@ function takeServer(
     } else if (key === 'type' || key === 'transport' || key === 'transportType') {
       const refusal = refuseType(value, entry);
       if (refusal !== null) flaws.push({ code: 'GW_CONFIG_VALUE', path: here, detail: refusal });
+      else if (entry.command === undefined) server.transport = transportOf(value);
     } else if (key === 'enabled' && typeof value === 'boolean') server.disabled = !value;
     else if (key === 'envFile') {
       flaws.push({
@@ -105,6 +113,12 @@ function takeServer(
   return { value: server, urlKey };
 }
 
+/** Our word for a `type` that can be served of a server behind a URL. */
+function transportOf(type: unknown): string {
+  const name = String(type).toLowerCase();
+  return name === 'sse' || name === 'auto' ? name : 'streamable-http';
+}
+
 /** Why a `type` cannot be served, or null when it can. */
 function refuseType(type: unknown, entry: Mapping): string | null {
   const name = typeof type === 'string' ? type.toLowerCase() : '';
@@ -112,8 +126,5 @@ function refuseType(type: unknown, entry: Mapping): string | null {
     return entry.command === undefined ? `found '${name}' without a command` : null;
   if (HTTP_TYPES.includes(name))
     return URL_KEYS.some((key) => entry[key] !== undefined) ? null : `found '${name}' without a url`;
-  if (name === 'sse') {
-    return "found 'sse', the HTTP+SSE transport of 2024, which is not supported; allowed: stdio, http (most servers that offer sse offer Streamable HTTP too, often under /mcp)";
-  }
-  return `found ${name === '' ? 'no text' : 'an unknown transport'}; allowed: stdio, http, streamable-http`;
+  return `found ${name === '' ? 'no text' : 'an unknown transport'}; allowed: stdio, http, streamable-http, sse`;
 }

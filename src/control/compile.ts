@@ -114,7 +114,7 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
   assert(timeouts.firstByteMs <= timeouts.totalMs, 'a first-byte deadline lies within the total deadline');
   return {
     name,
-    target: 'url' in server ? httpTarget(server, input.material) : stdioTarget(server, input.env),
+    ...targetsOf(server, input),
     era: server.era,
     forwardHeaders: unique(server.forwardHeaders),
     connectTimeoutMs: timeouts.connectMs,
@@ -131,8 +131,21 @@ function breakerSettings({ enabled, ...settings }: ServerConfig['breaker']): Bre
   return enabled ? { ...settings, trialMs: settings.windowMs } : null;
 }
 
-function httpTarget(server: HttpServerConfig, material: ReadonlyMap<string, string>): HttpTarget {
-  const url = new URL(server.url);
+/** Where a server is reached: its one place, or its first replica and the others. */
+function targetsOf(server: ServerConfig, input: CompileInput): Pick<ServerSpec, 'target' | 'replicas'> {
+  if ('command' in server) return { target: stdioTarget(server, input.env) };
+  const places = 'url' in server ? [server] : server.replicas;
+  const [first, ...others] = places.map((place) => httpTarget(server, place, input.material));
+  const target = must(first, 'a server has a place');
+  return others.length === 0 ? { target } : { target, replicas: others };
+}
+
+function httpTarget(
+  server: HttpServerConfig,
+  place: { readonly url: string; readonly unixPath?: string | undefined },
+  material: ReadonlyMap<string, string>,
+): HttpTarget {
+  const url = new URL(place.url);
   const secure = url.protocol === 'https:';
   assert(secure || url.protocol === 'http:', 'a URL is http or https');
   const pem = (path: string | undefined): string | null =>
@@ -141,10 +154,11 @@ function httpTarget(server: HttpServerConfig, material: ReadonlyMap<string, stri
   return {
     kind: 'http',
     client: server.client,
+    transport: server.transport,
     secure,
     host: bareHost(url.hostname),
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
-    unixPath: server.unixPath ?? null,
+    unixPath: place.unixPath ?? null,
     path: url.pathname + url.search,
     url: shownTarget(url),
     headers: targetHeaders(server, url),
@@ -203,6 +217,13 @@ function stdioTarget(server: StdioServerConfig, env: Environment): StdioTarget {
     args: server.args,
     cwd: server.cwd ?? null,
     env: childEnvironment(server, env),
+    keep: {
+      sharing: server.sharing,
+      warm: server.warm,
+      idleMs: server.idleMs,
+      startMs: server.startMs,
+      memoryMaxBytes: server.memoryMaxBytes,
+    },
   };
 }
 

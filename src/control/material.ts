@@ -20,9 +20,11 @@ export function anchorPaths(config: Config, directory: string): Config {
 }
 
 function anchorServer(server: ServerConfig, directory: string): ServerConfig {
-  if ('url' in server) {
+  if (!('command' in server)) {
     const tls = anchorKeys(server.tls, ['ca', 'cert', 'key'], directory);
-    return anchorKeys({ ...server, tls }, ['unixPath'], directory);
+    if ('url' in server) return anchorKeys({ ...server, tls }, ['unixPath'], directory);
+    const replicas = server.replicas.map((place) => anchorKeys(place, ['unixPath'], directory));
+    return { ...server, tls, replicas };
   }
   const cwd = resolvePath(directory, server.cwd ?? '.');
   const command = server.command.includes('/') ? resolvePath(cwd, server.command) : server.command;
@@ -92,7 +94,7 @@ function namedFiles(config: Config): NamedFile[] {
   add(['listen', 'tls', 'key'], tls?.key);
   add(['listen', 'tls', 'clientCa'], tls?.clientCa);
   for (const [name, server] of Object.entries(config.servers)) {
-    if (!('url' in server) || server.disabled) continue;
+    if ('command' in server || server.disabled) continue;
     for (const key of ['ca', 'cert', 'key'] as const) add(['servers', name, 'tls', key], server.tls[key]);
   }
   return named;

@@ -159,6 +159,18 @@ const limits = told(
         [10, 10 * MINUTE],
         'Longest wait for one server when all are asked for a list.',
       ),
+      parkedMax: limit(
+        'parkedMax',
+        'calls',
+        [0, 1_000_000],
+        "Calls of 2026-07-28 clients that each worker keeps waiting for the client's answer to a question of an older server.",
+      ),
+      parkedMs: limit(
+        'parkedMs',
+        'ms',
+        [1_000, DAY],
+        'A call that waited for so long is cancelled at its server.',
+      ),
       drainMs: limit(
         'drainMs',
         'ms',

@@ -2,8 +2,9 @@
 // Called by schema.ts, check.ts, clients.ts, compile.ts. Promises: as schema.ts.
 import * as z from 'zod/mini';
 import { LIMITS } from '../base/limits.ts';
-import { BREAKER_FAILURES_MAX, BREAKER_MS_MAX, BREAKER_TRIALS_MAX } from '../memory/breaker-cell.ts';
+import { KEEP_DEFAULTS } from '../upstream/spec.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
+import { breaker, timeouts } from './server-bounds.ts';
 
 /** Names that are safe as a path segment and before the `__` of a prefixed name. */
 export const SERVER_NAME = /^[A-Za-z0-9](?!.*__)(?:[A-Za-z0-9_.-]{0,30}[A-Za-z0-9.-])?$/;
@@ -36,6 +37,9 @@ export const OWN_HEADERS: readonly string[] = Object.freeze([
   'transfer-encoding',
   'upgrade',
 ]);
+
+/** Replicas of one server: more are a matter for a load balancer of their own. */
+const REPLICAS_MAX = 64;
 
 const headerName = shaped(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, 'a header name (RFC 9110)').check(
   z.refine((name) => !OWN_HEADERS.includes(name.toLowerCase()), {
@@ -70,83 +74,6 @@ const httpUrl = z.string().check(
   }),
 );
 
-const timeouts = told(
-  z.prefault(
-    z
-      .strictObject({
-        connectMs: time(
-          10,
-          10 * MINUTE,
-          LIMITS.connectTimeoutMs,
-          'Longest wait for a connection to the server, TLS included.',
-        ),
-        firstByteMs: time(
-          10,
-          DAY,
-          LIMITS.firstByteTimeoutMs,
-          'Longest wait from the request sent to the first byte of the reply.',
-        ),
-        replyIdleMs: time(
-          10,
-          DAY,
-          LIMITS.replyIdleTimeoutMs,
-          'Longest silence inside a reply. Event streams are exempt.',
-        ),
-        totalMs: time(
-          10,
-          7 * DAY,
-          LIMITS.totalTimeoutMs,
-          'Longest time for a whole exchange. Event streams are exempt.',
-        ),
-      })
-      .check(
-        z.refine((value) => value.firstByteMs <= value.totalMs, {
-          path: ['firstByteMs'],
-          error: 'at most totalMs: the first byte is part of the whole',
-        }),
-      ),
-    {},
-  ),
-  'Deadlines of one exchange with this server.',
-);
-
-const breaker = told(
-  z.prefault(
-    z.strictObject({
-      enabled: flag(true, 'False sends every request, however many have failed.'),
-      failures: whole(
-        'requests',
-        { min: 1, max: BREAKER_FAILURES_MAX, value: LIMITS.breakerFailures },
-        'Failures within the window that it takes, counted over all workers.',
-      ),
-      sharePercent: whole(
-        'percent',
-        { min: 0, max: 100, value: LIMITS.breakerSharePercent },
-        'Share of the requests of the window that must have failed.',
-      ),
-      windowMs: time(
-        100,
-        BREAKER_MS_MAX,
-        LIMITS.breakerWindowMs,
-        'Length of the window; it begins with a failure, and what succeeded in as long before it counts as well.',
-      ),
-      openMs: time(
-        1,
-        BREAKER_MS_MAX,
-        LIMITS.breakerOpenMs,
-        'Time during which requests are refused with 503 before one is tried.',
-      ),
-      trials: whole(
-        'requests',
-        { min: 1, max: BREAKER_TRIALS_MAX, value: LIMITS.breakerTrials },
-        'Requests that may be tried at once; the first that succeeds ends the outage, one that fails prolongs it.',
-      ),
-    }),
-    {},
-  ),
-  'When the server is left alone because it is down: time-outs, connections that fail or break off, broken framing, 5xx, processes that do not start or that end count as failures; errors that a tool or the protocol reports do not.',
-);
-
 const common = {
   era: choice(
     ['auto', 'legacy', 'modern'],
@@ -168,6 +95,36 @@ const common = {
   disabled: flag(false, 'True leaves the server out, as if it were not written.'),
 };
 
+const keep = {
+  sharing: choice(
+    ['auto', 'shared', 'session'],
+    KEEP_DEFAULTS.sharing,
+    'Who shares a process. `auto`: all clients of MCP 2026-07-28 share one, each session of an earlier revision has its own. `shared`: all those sessions share one as well, which is right only for a server that keeps nothing of its clients: it is initialised once, as the first client asked. `session`: nothing is shared between principals either; clients of MCP 2026-07-28, which have no session, get a process per principal (one for all where nobody is asked who they are).',
+  ),
+  warm: whole(
+    'processes',
+    { min: 0, max: LIMITS.childWarmMax, value: KEEP_DEFAULTS.warm },
+    'Processes that each worker keeps started for sessions to come, from the first session on (from the start with `era: legacy`). They count as sessions against `limits.sessionsMax`.',
+  ),
+  idleMs: time(
+    0,
+    7 * DAY,
+    KEEP_DEFAULTS.idleMs,
+    'A shared process that has no call and no listener for this long is ended, and started again when it is needed; 0 = never. The process of a session ends with it, see `limits.sessionIdleMs`.',
+  ),
+  startMs: time(
+    10,
+    60 * MINUTE,
+    KEEP_DEFAULTS.startMs,
+    'Time that a new process has to answer its first request, when that is one that every server answers at once (`initialize`, `server/discover`, a list). It is killed then, and counts as one that could not be started.',
+  ),
+  memoryMaxBytes: whole(
+    'bytes',
+    { min: 0, max: 2 ** 50, value: KEEP_DEFAULTS.memoryMaxBytes },
+    'Resident memory of a process and what it has started, together, beyond which it is replaced: calls under way get a moment to finish, those that come go to its successor; 0 = no bound. Needs Linux.',
+  ),
+};
+
 const stdioServer = told(
   z.strictObject({
     command: text(
@@ -184,6 +141,7 @@ const stdioServer = told(
       1024,
       "Names of variables of the gateway's own environment that the process gets as well.",
     ),
+    ...keep,
     ...common,
   }),
   'An MCP server that is started as a process and spoken to on stdin and stdout.',
@@ -209,44 +167,73 @@ const clientTls = told(
   'TLS towards the server, for https URLs.',
 );
 
+/** One place of a server. */
+const httpPlace = {
+  url: told(
+    httpUrl,
+    "URL of the server's MCP endpoint. Credentials in it are sent as HTTP Basic authentication.",
+  ),
+  unixPath: z.optional(file('Unix socket to connect to instead of the host and port of the URL.')),
+};
+
+/** What all places of one server have in common. */
+const httpCommon = {
+  headers: told(
+    z._default(z.record(headerName, headerValue), {}),
+    'Headers sent with every request to the server.',
+  ),
+  client: choice(
+    ['http1', 'fetch'],
+    'http1',
+    "`http1` is Sluice's own pooled HTTP/1.1 client, the fast one; `fetch` is for servers that want HTTP/2 or HTTP/3.",
+  ),
+  transport: choice(
+    ['auto', 'streamable-http', 'sse'],
+    'auto',
+    '`streamable-http` is the transport of today; `sse` is HTTP+SSE of 2024-11-05, whose URL often ends with /sse; `auto` speaks the former until the server refuses it and names an endpoint of the latter.',
+  ),
+  tls: clientTls,
+  connectionsMax: whole(
+    'connections',
+    { min: 1, max: 65_535, value: LIMITS.connectionsMax },
+    'Connections held open to the server at once, by all workers together (by each worker with `client: fetch`). Event streams that last are not counted.',
+  ),
+  ...common,
+};
+
 const httpServer = told(
-  z.strictObject({
-    url: told(
-      httpUrl,
-      "URL of the server's Streamable HTTP endpoint. Credentials in it are sent as HTTP Basic authentication.",
-    ),
-    headers: told(
-      z._default(z.record(headerName, headerValue), {}),
-      'Headers sent with every request to the server.',
-    ),
-    client: choice(
-      ['http1', 'fetch'],
-      'http1',
-      "`http1` is Sluice's own pooled HTTP/1.1 client, the fast one; `fetch` is for servers that want HTTP/2 or HTTP/3.",
-    ),
-    tls: clientTls,
-    unixPath: z.optional(file('Unix socket to connect to instead of the host and port of the URL.')),
-    connectionsMax: whole(
-      'connections',
-      { min: 1, max: 65_535, value: LIMITS.connectionsMax },
-      'Connections held open to the server at once, by all workers together (by each worker with `client: fetch`). Event streams that last are not counted.',
-    ),
-    ...common,
-  }),
-  'An MCP server that is reached over Streamable HTTP.',
+  z.strictObject({ ...httpPlace, ...httpCommon }),
+  'An MCP server that is reached over HTTP.',
 );
 
-/** Either kind of server; the process comes first (check.ts counts on it). */
-export const serverSchema = z.union([stdioServer, httpServer]);
+const replicatedServer = told(
+  z.strictObject({
+    replicas: told(
+      z.array(z.strictObject(httpPlace)).check(z.minLength(1), z.maxLength(REPLICAS_MAX)),
+      'The same server in several places: each request goes to the less busy of two that are drawn at random; a legacy session stays where it began. Each place has connections and a breaker of its own.',
+    ),
+    ...httpCommon,
+  }),
+  'An MCP server that is reached in several places over HTTP.',
+);
+
+/** Every kind of server, in the order that formOf() counts on. */
+export const serverSchema = z.union([stdioServer, httpServer, replicatedServer]);
+
+/** Which of serverSchema's kinds a value means to be: what it says decides. */
+export function formOf(has: (key: string) => boolean): 0 | 1 | 2 {
+  if (has('command')) return 0;
+  return has('replicas') && !has('url') ? 2 : 1;
+}
 
 /** Every key that one kind of server or the other knows. */
 export const SERVER_KEYS: readonly string[] = [
-  ...new Set([...Object.keys(stdioServer.shape), ...Object.keys(httpServer.shape)]),
+  ...new Set([stdioServer, httpServer, replicatedServer].flatMap(({ shape }) => Object.keys(shape))),
 ];
 
 /** One server of a validated configuration. */
 export type ServerConfig = z.output<typeof serverSchema>;
 /** A server that is a process. */
 export type StdioServerConfig = z.output<typeof stdioServer>;
-/** A server behind a URL. */
-export type HttpServerConfig = z.output<typeof httpServer>;
+/** A server behind a URL, or several. */
+export type HttpServerConfig = z.output<typeof httpServer> | z.output<typeof replicatedServer>;

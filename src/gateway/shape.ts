@@ -4,6 +4,7 @@ import { LIMITS } from '../base/limits.ts';
 import { addNumbers } from '../memory/cells.ts';
 import type { MemoryShape } from '../memory/layout.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { cellsOf } from '../upstream/spec.ts';
 import type { UpstreamStats } from '../upstream/upstream.ts';
 import type { DataPlaneStats } from '../worker.ts';
 
@@ -14,7 +15,7 @@ export function memoryShape(snapshot: Snapshot, workers: number): MemoryShape {
   while (rings * ringBytes > LIMITS.ringsBytesMax) ringBytes /= 2;
   return {
     workers,
-    upstreams: snapshot.servers.length,
+    upstreams: cellsOf(snapshot.servers),
     endpoints: snapshot.endpoints.length,
     ringBytes,
     journalRecords: LIMITS.journalRecords,

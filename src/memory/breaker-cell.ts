@@ -136,6 +136,16 @@ export class BreakerCell {
     }
   }
 
+  /** True when permit() would refuse; nothing is taken. */
+  refuses(nowMs: number): boolean {
+    const { openMs, trials, trialMs } = this.settings;
+    const word = Atomics.load(this.words, this.stateAt);
+    const state = word & STATE_MASK;
+    if (state === CLOSED) return false;
+    if (state === OPEN) return elapsedMs(word, nowMs) < openMs;
+    return trialsIn(word) >= trials && elapsedMs(word, nowMs) < trialMs;
+  }
+
   /** True when the token let a trial through: its outcome decides, and is best told early. */
   isTrial(token: number): boolean {
     return (token & STATE_MASK) === HALF_OPEN;

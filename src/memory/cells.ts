@@ -218,6 +218,14 @@ export class PoolCell {
     return Math.min(spare, Math.ceil(lacks / Math.max(1, payers)));
   }
 
+  /** Exchanges that all workers have under way or waiting: what this upstream is compared by with another. */
+  load(): number {
+    let sum = 0;
+    for (let worker = 0; worker < this.workers; worker++)
+      sum += this.wordOf(worker, POOL.busy) + this.wordOf(worker, POOL.waiting);
+    return sum;
+  }
+
   /** Another worker that has an idle connection, or -1. */
   idleElsewhere(): number {
     for (let worker = 0; worker < this.workers; worker++)

@@ -9,6 +9,7 @@ import { bunChannel } from './bun-port.ts';
 import { connectOnBun } from './bun-socket.ts';
 import { bunStandard } from './bun-standard.ts';
 import { bunWorkerScope, noteGroup, startBunWorker } from './bun-worker.ts';
+import { groupMemory } from './process-memory.ts';
 import { createReaper } from './reaper.ts';
 import type { Clock, Files, Random, Runtime, TimerId } from './runtime.ts';
 
@@ -94,6 +95,7 @@ export function createBunRuntime(): Runtime {
     listen: listenOnBun,
     connect: connectOnBun,
     spawn: (options, handler) => spawnOnBun(options, handler, reaper),
+    groupMemory,
     startWorker: startBunWorker,
     channel: bunChannel,
     heapBytes: () => process.memoryUsage().heapUsed,

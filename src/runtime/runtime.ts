@@ -285,6 +285,8 @@ export interface Runtime {
   connect(address: SocketAddress, tls: TlsConnectOptions | null, handler: SocketHandler): void;
   /** Throws GW_UPSTREAM_SPAWN when the program cannot be started. */
   spawn(options: SpawnOptions, handler: ChildHandler): Child;
+  /** Resident bytes of process groups by their ids, what processes share counted in each; without those that are gone. Empty but on Linux. */
+  groupMemory(groups: readonly number[]): Promise<ReadonlyMap<number, number>>;
   /** Starts a thread from a module's file URL. */
   startWorker(moduleUrl: string, handler: WorkerHandler): WorkerHandle;
   /** The two ends of a fresh line between threads. */

@@ -11,6 +11,8 @@ export interface ProgramIo {
   stdout(bytes: Uint8Array): void;
   stderr(bytes: Uint8Array): void;
   exit(code: number): void;
+  /** Says how much memory it holds from now on. */
+  holdMemory(bytes: number): void;
   /** Stops and resumes reading stdin: what the gateway writes meanwhile fills the pipe. */
   pauseStdin(): void;
   resumeStdin(): void;
@@ -34,12 +36,13 @@ const PIPE_MS = 0.1;
 
 class SimChild implements Child {
   readonly pid: number;
+  memoryBytes = 0;
   private readonly clock: Clock;
   private readonly handler: ChildHandler;
   private readonly program: ProgramEvents;
   private readonly inbox: Uint8Array[] = [];
   private inboxBytes = 0;
-  private alive = true;
+  alive = true;
   private paused = false;
   private stdinClosed = false;
   private stdinEndGiven = false;
@@ -60,6 +63,9 @@ class SimChild implements Child {
       stdout: (bytes) => this.output(() => handler.onStdout(bytes)),
       stderr: (bytes) => this.output(() => handler.onStderr(bytes)),
       exit: (code) => this.die(code, null),
+      holdMemory: (bytes) => {
+        this.memoryBytes = bytes;
+      },
       pauseStdin: () => {
         this.paused = true;
       },
@@ -128,6 +134,7 @@ class SimChild implements Child {
 export class Programs {
   private readonly clock: Clock;
   private readonly programs = new Map<string, Program>();
+  private readonly children = new Map<number, SimChild>();
   private lastPid = 1000;
 
   constructor(clock: Clock) {
@@ -147,6 +154,19 @@ export class Programs {
         `the command ${JSON.stringify(options.command)} was not found`,
       );
     }
-    return new SimChild(++this.lastPid, this.clock, handler, { options, program });
+    const child = new SimChild(++this.lastPid, this.clock, handler, { options, program });
+    this.children.set(child.pid, child);
+    return child;
+  }
+
+  /** What those of these children hold that are alive. */
+  memoryOf(pids: readonly number[]): ReadonlyMap<number, number> {
+    const held = new Map<number, number>();
+    for (const pid of pids) {
+      const child = this.children.get(pid);
+      if (child?.alive === true) held.set(pid, child.memoryBytes);
+      else this.children.delete(pid);
+    }
+    return held;
   }
 }

@@ -135,6 +135,7 @@ export function createSimRuntime(options: SimOptions): SimRuntime {
     listen: (listenOptions, handler) => new SimListener(network, listenOptions, handler),
     connect,
     spawn: (spawnOptions, handler) => programs.spawn(spawnOptions, handler),
+    groupMemory: (groups) => Promise.resolve(programs.memoryOf(groups)),
     startWorker: refuseThreads,
     channel: refuseThreads,
     parallelism: 1,

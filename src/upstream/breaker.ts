@@ -89,6 +89,10 @@ class GuardedUpstream implements Upstream {
     this.inner.nudged?.();
   }
 
+  releaseShared(): void {
+    this.inner.releaseShared?.();
+  }
+
   close(withinMs: number): Promise<void> {
     return this.inner.close(withinMs);
   }
@@ -189,6 +193,10 @@ class TrialCall implements UpstreamCall {
 
   resume(): void {
     this.inner.resume();
+  }
+
+  outlast(): void {
+    this.inner.outlast?.();
   }
 
   abort(): void {

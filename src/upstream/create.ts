@@ -1,4 +1,4 @@
-// Makes the upstream of one server: the transport that its target wants, the way to its home in another worker, its breaker.
+// Makes the upstream of one server: the transport that its target wants, the way to its home in another worker, its breaker, its replicas.
 // Called by worker.ts, once per server. Promises: nothing is connected or started before the first call.
 import { BreakerCell } from '../memory/breaker-cell.ts';
 import { PoolCell } from '../memory/cells.ts';
@@ -6,12 +6,15 @@ import { cellOffsetMs, type PlaneMemory } from '../memory/memory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
+import { type Replica, withReplicas } from './balance.ts';
 import { withBreaker } from './breaker.ts';
 import { createFetchUpstream } from './fetch.ts';
-import { createHttpUpstream } from './http.ts';
+import { createHttpUpstream, type HttpUpstreamOptions } from './http.ts';
 import { createPeerUpstream } from './peer.ts';
 import type { PeerLink } from './peer-link.ts';
-import type { ServerSpec } from './spec.ts';
+import type { HttpTarget, ServerSpec } from './spec.ts';
+import { createSseUpstream, type SseUpstream, type SseUpstreamOptions } from './sse.ts';
+import { createDetecting } from './sse-detect.ts';
 import { createStdioUpstream } from './stdio.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -33,34 +36,80 @@ export interface UpstreamParts {
   onLocal(name: string, upstream: Upstream): void;
 }
 
-/** Makes the upstream of a server; `server` is its index in the snapshot. */
-export function createUpstream(parts: UpstreamParts, spec: ServerSpec, server: number): Upstream {
-  const upstream = createTransport(parts, spec, server);
-  if (spec.breaker === null) return upstream;
-  const { memory, log } = parts;
-  const { clock } = parts.runtime;
-  return withBreaker(upstream, {
-    cell: new BreakerCell(memory, server, parts.worker, spec.breaker),
-    clock,
-    offsetMs: cellOffsetMs(memory, clock.wall(), clock.now()),
-    onChange: (state) => log.warn('the breaker of a server changed', { server: spec.name, state }),
-  });
+/** Where a server's cells are: its own, which bears its index in the snapshot, and the first of its further replicas'. */
+export interface ServerCells {
+  readonly server: number;
+  readonly further: number;
 }
 
-function createTransport(parts: UpstreamParts, spec: ServerSpec, server: number): Upstream {
-  const { runtime, scanner, memory, worker, link, sessionsMax, sessionIdleMs } = parts;
+/** Makes the upstream of a server. */
+export function createUpstream(parts: UpstreamParts, spec: ServerSpec, cells: ServerCells): Upstream {
+  const { server, further } = cells;
+  const { clock, random } = parts.runtime;
+  const first = createReplica(parts, spec, { server, cell: server });
+  if (spec.replicas === undefined || spec.replicas.length === 0) return first.upstream;
+  const others = spec.replicas.map((target, index) =>
+    createReplica(parts, { ...spec, target }, { server, cell: further + index }),
+  );
+  return withReplicas([first, ...others], { clock, random });
+}
+
+/** One replica of a server: which server, and where its cells are. */
+interface ReplicaPlace {
+  readonly server: number;
+  readonly cell: number;
+}
+
+function createReplica(parts: UpstreamParts, spec: ServerSpec, place: ReplicaPlace): Replica {
+  const { memory, log, worker } = parts;
+  const { clock } = parts.runtime;
+  const pool = new PoolCell(memory, place.cell, worker);
+  const upstream = createTransport(parts, spec, { ...place, pool });
+  const load = (): number => pool.load();
+  if (spec.breaker === null) return { upstream, load, refuses: () => false };
+  const cell = new BreakerCell(memory, place.cell, worker, spec.breaker);
+  const offsetMs = cellOffsetMs(memory, clock.wall(), clock.now());
+  const guarded = withBreaker(upstream, {
+    cell,
+    clock,
+    offsetMs,
+    onChange: (state) => log.warn('the breaker of a server changed', { server: spec.name, state }),
+  });
+  return { upstream: guarded, load, refuses: () => cell.refuses(clock.now() + offsetMs) };
+}
+
+function createTransport(
+  parts: UpstreamParts,
+  spec: ServerSpec,
+  { server, pool }: ReplicaPlace & { readonly pool: PoolCell },
+): Upstream {
+  const { runtime, scanner, link, sessionsMax, sessionIdleMs } = parts;
   const tools = {
     runtime,
     scanner,
     spec,
     log: parts.log.with({ server: spec.name }),
-    cell: new PoolCell(memory, server, worker),
+    cell: pool,
     nudge: (to: number) => parts.nudge(to, server),
   };
   const { target } = spec;
-  if (target.kind === 'http')
-    return target.client === 'fetch' ? createFetchUpstream(tools) : createHttpUpstream(tools);
+  if (target.kind === 'http') return createHttp({ ...tools, sessionsMax, sessionIdleMs }, target);
   const local = createStdioUpstream({ ...tools, sessionsMax, sessionIdleMs });
   parts.onLocal(spec.name, local);
-  return link === null ? local : createPeerUpstream({ link, local });
+  if (link === null) return local;
+  return createPeerUpstream({ link, local, sharesSessions: target.keep.sharing === 'shared' });
+}
+
+/** A server behind a URL, over whichever transport it speaks there. */
+function createHttp(
+  tools: HttpUpstreamOptions & Omit<SseUpstreamOptions, 'http'>,
+  target: HttpTarget,
+): Upstream {
+  const http = target.client === 'fetch' ? createFetchUpstream(tools) : createHttpUpstream(tools);
+  const { transport = 'streamable-http' } = target;
+  if (transport === 'streamable-http') return http;
+  const makeSse = (): SseUpstream => createSseUpstream({ ...tools, http });
+  if (transport === 'sse') return makeSse();
+  const { spec, scanner, log } = tools;
+  return createDetecting({ spec, scanner, log, clock: tools.runtime.clock, http, makeSse });
 }

@@ -2,6 +2,7 @@
 // Called by fetch.ts. Promises: exactly one onEnd or onFail unless aborted, nothing after it; the fetch is aborted and the timer gone by then.
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
+import { isEndless } from './deadline.ts';
 import type { UpstreamCall, UpstreamRequest, UpstreamSink } from './upstream.ts';
 
 /** What a call is made of. */
@@ -12,6 +13,8 @@ export interface FetchWork {
   /** Longest wait for the first byte. */
   readonly firstByteMs: number;
   ended(): void;
+  /** The call may last: its place is free. */
+  outlasts(): void;
 }
 
 /** One exchange. `ended` is called once, before the sink hears of the end. */
@@ -21,25 +24,37 @@ export class FetchCall implements UpstreamCall {
   readonly controller = new AbortController();
   done = false;
   replied = false;
+  /** The whole is not bounded in time. */
+  endless: boolean;
   /** When the first byte must have come, on the runtime's clock. */
   readonly firstByteByMs: number;
   private readonly clock: Clock;
   private readonly ended: () => void;
+  private readonly outlasts: () => void;
   private timer: TimerId = 0;
   private wake: (() => void) | null = null;
 
   constructor(work: FetchWork) {
     const { request, sink, clock, ended } = work;
     this.request = request;
+    this.endless = isEndless(request);
     this.sink = sink;
     this.clock = clock;
     this.ended = ended;
+    this.outlasts = work.outlasts;
     this.firstByteByMs = clock.now() + work.firstByteMs;
   }
 
   resume(): void {
     this.wake?.();
     this.wake = null;
+  }
+
+  outlast(): void {
+    this.endless = true;
+    if (this.done || !this.replied) return;
+    this.unwatch();
+    this.outlasts();
   }
 
   abort(): void {

@@ -7,11 +7,18 @@ import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Runtime } from '../runtime/runtime.ts';
-import { firstByteBoundMs } from './deadline.ts';
+import { firstByteBoundMs, tookTooLong } from './deadline.ts';
 import { FetchCall } from './fetch-call.ts';
 import { codeOf, type Protocol, ProtocolChoice } from './fetch-protocol.ts';
 import { failureOf, headOf, tooLarge } from './fetch-reply.ts';
-import { createHeaderFilter, defaultAccept, hostHeader, nameIsSafe, valueIsSafe } from './request-head.ts';
+import {
+  createHeaderFilter,
+  defaultAccept,
+  hostHeader,
+  nameIsSafe,
+  pathIsSafe,
+  valueIsSafe,
+} from './request-head.ts';
 import type { HttpTarget, ServerSpec } from './spec.ts';
 import type { Upstream, UpstreamCall, UpstreamRequest, UpstreamSink, UpstreamStats } from './upstream.ts';
 
@@ -22,6 +29,9 @@ export interface FetchUpstreamOptions {
   readonly spec: ServerSpec;
   readonly log: Log;
 }
+
+/** Event streams that last do not count against `connectionsMax`, as with the other client; this is their own bound. */
+const LONG_LIVED_MAX = LIMITS.sessionsMax;
 
 /** Makes the upstream; nothing is connected before the first call. */
 export function createFetchUpstream(options: FetchUpstreamOptions): Upstream {
@@ -34,11 +44,13 @@ class FetchUpstream implements Upstream {
   private readonly clock: Clock;
   private readonly spec: ServerSpec;
   private readonly target: HttpTarget;
-  private readonly url: string;
+  private readonly origin: string;
   private readonly allowed: (name: string) => boolean;
   private readonly protocol: ProtocolChoice;
   private readonly running = new Set<FetchCall>();
   private readonly waiting = new Set<FetchCall>();
+  /** Streams that last. */
+  private readonly lasting = new Set<FetchCall>();
   private closing = false;
   private connects = 0;
   private failures = 0;
@@ -50,7 +62,7 @@ class FetchUpstream implements Upstream {
     this.name = spec.name;
     this.clock = options.runtime.clock;
     this.target = must(spec.target.kind === 'http' ? spec.target : null, 'an HTTP target');
-    this.url = `${this.target.secure ? 'https' : 'http'}://${hostHeader(this.target)}${this.target.path}`;
+    this.origin = `${this.target.secure ? 'https' : 'http'}://${hostHeader(this.target)}`;
     this.allowed = createHeaderFilter(this.target);
     this.protocol = new ProtocolChoice(this.target);
   }
@@ -62,6 +74,7 @@ class FetchUpstream implements Upstream {
       clock: this.clock,
       firstByteMs: firstByteBoundMs(this.spec, request),
       ended: () => this.left(call),
+      outlasts: () => this.outlasts(call),
     });
     if (this.closing) this.refuse(call, 'GW_UPSTREAM_CLOSING', '');
     else if (this.running.size < this.target.connectionsMax) this.start(call);
@@ -75,18 +88,10 @@ class FetchUpstream implements Upstream {
   }
 
   stats(): UpstreamStats {
-    const busy = this.running.size;
+    const busy = this.running.size + this.lasting.size;
     const { connects, failures } = this;
-    return {
-      total: busy,
-      busy,
-      idle: 0,
-      waiting: this.waiting.size,
-      connects,
-      reuses: 0,
-      failures,
-      sessions: 0,
-    };
+    const waiting = this.waiting.size;
+    return { total: busy, busy, idle: 0, waiting, connects, reuses: 0, failures, sessions: 0 };
   }
 
   close(withinMs: number): Promise<void> {
@@ -95,7 +100,7 @@ class FetchUpstream implements Upstream {
       const timer = this.clock.after(withinMs, () => {
         for (const call of this.waiting) call.fail(new GatewayError('GW_UPSTREAM_CLOSING'));
         const error = new GatewayError('GW_UPSTREAM_CLOSED', 'the gateway let go of the server first');
-        for (const call of this.running) call.fail(error);
+        for (const call of [...this.running, ...this.lasting]) call.fail(error);
       });
       this.whenEmpty.push(() => {
         this.clock.cancel(timer);
@@ -117,19 +122,28 @@ class FetchUpstream implements Upstream {
 
   private left(call: FetchCall): void {
     this.waiting.delete(call);
-    if (this.running.delete(call)) {
-      for (const next of this.waiting) {
-        this.waiting.delete(next);
-        next.unwatch();
-        this.start(next);
-        break;
-      }
-    }
+    this.lasting.delete(call);
+    if (this.running.delete(call)) this.startNext();
     this.settle();
   }
 
+  private outlasts(call: FetchCall): void {
+    if (this.lasting.size >= LONG_LIVED_MAX || !this.running.delete(call)) return;
+    this.lasting.add(call);
+    this.startNext();
+  }
+
+  private startNext(): void {
+    for (const next of this.waiting) {
+      this.waiting.delete(next);
+      next.unwatch();
+      this.start(next);
+      return;
+    }
+  }
+
   private settle(): void {
-    if (!this.closing || this.running.size > 0 || this.waiting.size > 0) return;
+    if (!this.closing || this.running.size + this.lasting.size + this.waiting.size > 0) return;
     const callbacks = this.whenEmpty;
     this.whenEmpty = [];
     for (const callback of callbacks) callback();
@@ -165,7 +179,10 @@ class FetchUpstream implements Upstream {
 
   /** Tries one HTTP version after the other until one is spoken. */
   private async fetch(call: FetchCall): Promise<Response> {
-    const { verb, body, edits } = call.request;
+    const { verb, body, edits, path = this.target.path } = call.request;
+    if (!pathIsSafe(path))
+      throw new GatewayError('GW_BASE_INTERNAL', 'a path cannot be sent to the MCP server');
+    const url = this.origin + path;
     const init: BunFetchRequestInit = {
       method: verb,
       headers: this.headersOf(call.request),
@@ -181,7 +198,7 @@ class FetchUpstream implements Upstream {
     let protocol: Protocol = this.protocol.first();
     for (;;) {
       try {
-        const response = await fetch(this.url, {
+        const response = await fetch(url, {
           ...init,
           keepalive: protocol !== 'http1.1',
           ...(this.target.secure && { protocol }),
@@ -242,19 +259,20 @@ class FetchUpstream implements Upstream {
     const bytesMax = streaming ? Number.MAX_SAFE_INTEGER : LIMITS.replyBodyBytesMax;
     if (head.contentLength > bytesMax) throw tooLarge();
     call.unwatch();
+    if (streaming && call.request.verb === 'GET') call.outlast();
     call.sink.onHead(head);
     if (response.body !== null && !head.whole) await this.pump(call, response.body, bytesMax);
     call.end();
   }
 
-  /** Moves the body to the sink; every wait is watched, streams' excepted. */
+  /** Moves the body to the sink; every wait is watched. */
   private async pump(call: FetchCall, body: ReadableStream<Uint8Array>, bytesMax: number): Promise<void> {
     const streaming = bytesMax === Number.MAX_SAFE_INTEGER;
     const endsMs = this.clock.now() + this.spec.totalTimeoutMs;
     const reader = body.getReader();
     let total = 0;
     while (!call.done) {
-      if (!streaming) this.watchBody(call, endsMs);
+      this.watchBody(call, endsMs, streaming);
       const { done, value } = await reader.read();
       call.unwatch();
       if (done || call.done) return;
@@ -264,12 +282,12 @@ class FetchUpstream implements Upstream {
     }
   }
 
-  private watchBody(call: FetchCall, endsMs: number): void {
+  private watchBody(call: FetchCall, endsMs: number, streaming: boolean): void {
+    if (streaming && call.endless) return;
     const { replyIdleTimeoutMs, totalTimeoutMs } = this.spec;
-    const leftMs = endsMs - this.clock.now();
-    if (leftMs < replyIdleTimeoutMs) {
-      const detail = `the whole reply took longer than ${totalTimeoutMs} ms`;
-      call.watch(Math.max(0, leftMs), 'GW_UPSTREAM_TIMEOUT', detail);
+    const leftMs = Math.max(0, endsMs - this.clock.now());
+    if (streaming || leftMs < replyIdleTimeoutMs) {
+      call.watch(leftMs, 'GW_UPSTREAM_TIMEOUT', tookTooLong(totalTimeoutMs));
     } else call.watch(replyIdleTimeoutMs, 'GW_UPSTREAM_IDLE', `no byte came for ${replyIdleTimeoutMs} ms`);
   }
 }

@@ -6,6 +6,7 @@ import { must } from '../base/assert.ts';
 import { EMPTY } from '../base/bytes.ts';
 import { ERRORS, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { HEAD } from '../scan/contract.ts';
+import { isEndless } from './deadline.ts';
 import { findHeader, latin1, mediaOf } from './reply-head.ts';
 import type { ReplyHead, UpstreamCall, UpstreamRequest, UpstreamSink } from './upstream.ts';
 import { NO_CLIENT } from './upstream.ts';
@@ -13,6 +14,8 @@ import { NO_CLIENT } from './upstream.ts';
 /** Whoever has the call now: the queue of the pool, or a connection. */
 export interface CallHolder {
   resumeCall(call: HttpCall): void;
+  /** The call's reply is a stream that will wait: its place may be given to others. */
+  outlastCall?(call: HttpCall): void;
   /** The call is over by the client's wish; let go of it. */
   abandonCall(call: HttpCall): void;
 }
@@ -37,6 +40,8 @@ export class HttpCall implements UpstreamCall, ReplyHead {
   /** Where resume() and abort() go; null before send() returns a running call and after its end. */
   holder: CallHolder | null = null;
   done = false;
+  /** The whole is not bounded in time. */
+  endless: boolean;
   /** It was moved to a fresh connection once; it will not be again. */
   retried = false;
   /** Time of the first sweep that saw it; 0 until then. Deadlines count from here, so that starting a call reads no clock. */
@@ -59,6 +64,7 @@ export class HttpCall implements UpstreamCall, ReplyHead {
   /** `report` hears of exceptions that the sink threw, which are faults of ours. */
   constructor(request: UpstreamRequest, sink: UpstreamSink, report: (thrown: unknown) => void) {
     this.request = request;
+    this.endless = isEndless(request);
     this.sink = sink;
     this.report = report;
   }
@@ -73,6 +79,11 @@ export class HttpCall implements UpstreamCall, ReplyHead {
 
   resume(): void {
     this.holder?.resumeCall(this);
+  }
+
+  outlast(): void {
+    this.endless = true;
+    this.holder?.outlastCall?.(this);
   }
 
   abort(): void {

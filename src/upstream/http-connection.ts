@@ -13,7 +13,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Log } from '../observe/log.ts';
 import type { Socket, SocketHandler } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
-import { firstByteBoundMs } from './deadline.ts';
+import { firstByteBoundMs, tookTooLong } from './deadline.ts';
 import type { CallHolder, HttpCall } from './http-call.ts';
 import { READ, ReplyReader } from './http-reader.ts';
 import { RequestSender, SENT } from './http-sender.ts';
@@ -270,6 +270,10 @@ export class HttpConnection implements SocketHandler, CallHolder {
     else this.closed(this.ending === ENDING.broken);
   }
 
+  outlastCall(call: HttpCall): void {
+    if (this.reader.streaming) this.outlive(call);
+  }
+
   abandonCall(_call: HttpCall): void {
     this.call = null;
     // Nothing was written on a connection that is still being made: somebody else can use it.
@@ -385,13 +389,11 @@ export class HttpConnection implements SocketHandler, CallHolder {
     if (call.startedMs === 0) call.startedMs = nowMs;
     const ageMs = nowMs - call.startedMs;
     if (this.reader.midBody) {
-      if (this.reader.streaming) {
-        if (ageMs > LONG_STREAM_MS) this.outlive(call);
-        return;
-      }
-      if (ageMs > spec.totalTimeoutMs) {
-        this.fail(call, 'GW_UPSTREAM_TIMEOUT', `the whole reply took longer than ${spec.totalTimeoutMs} ms`);
-      } else if (quietMs > spec.replyIdleTimeoutMs) {
+      const { streaming } = this.reader;
+      if (streaming && ageMs > LONG_STREAM_MS) this.outlive(call);
+      if (!(streaming && call.endless) && ageMs > spec.totalTimeoutMs) {
+        this.fail(call, 'GW_UPSTREAM_TIMEOUT', tookTooLong(spec.totalTimeoutMs));
+      } else if (!streaming && quietMs > spec.replyIdleTimeoutMs) {
         this.fail(call, 'GW_UPSTREAM_IDLE', `no byte came for ${spec.replyIdleTimeoutMs} ms`);
       }
       return;

@@ -31,8 +31,8 @@ export const FRAME = Object.freeze({
 /** A list of texts, some of them absent. */
 export type Texts = readonly (string | null)[];
 
-/** What a request to a peer is about: a server that lives there, or a client's whole exchange. */
-export type PeerSubject = 'upstream' | 'exchange';
+/** What a request to a peer is about: a server that lives there, a client's whole exchange, or a call that waits there for its client. */
+export type PeerSubject = 'upstream' | 'exchange' | 'bridge';
 
 /** One request to another worker; its body goes beside it. */
 export interface PeerRequest {
@@ -64,7 +64,7 @@ const RESET_BUFFER_MODE = 1024;
 // Records would save the names of keys, and need both ends to remember them: a restarted worker would not. Lists have no names.
 const packr = new Packr({ useRecords: false });
 
-const SUBJECTS: readonly PeerSubject[] = ['upstream', 'exchange'];
+const SUBJECTS: readonly PeerSubject[] = ['upstream', 'exchange', 'bridge'];
 const MEDIA: readonly ReplyHead['media'][] = ['json', 'event-stream', 'none', 'other'];
 
 /**

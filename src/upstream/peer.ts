@@ -1,11 +1,12 @@
-// A stdio server whose shared process runs in one worker, whichever worker is asked: modern requests go there, legacy sessions stay where they began.
+// A stdio server whose shared process runs in one worker, whichever worker is asked: modern requests go there, legacy sessions stay where they began
+// unless they share a process as well.
 // Called by worker.ts (makes it, and serves the other workers). Promises: what upstream.ts promises; one process for all modern requests of
 // a gateway, in a worker that every other one finds by the server's name alone.
-import { encode, splice } from '../base/bytes.ts';
+import { EMPTY, encode, splice } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { ENVELOPE, KIND, SCAN, type Scanner } from '../scan/contract.ts';
 import type { PeerReply } from './peer-calls.ts';
-import type { PeerReplyHead, PeerRequest } from './peer-frames.ts';
+import type { PeerRequest } from './peer-frames.ts';
 import type { PeerLink } from './peer-link.ts';
 import type {
   Era,
@@ -22,6 +23,8 @@ export interface PeerUpstreamParts {
   readonly link: PeerLink;
   /** The server's upstream in this worker. */
   readonly local: Upstream;
+  /** True when legacy sessions live in the home as well, since they share its process. */
+  readonly sharesSessions: boolean;
 }
 
 /** The worker in which the shared process of a server lives: FNV-1a of its name, so that all workers agree without a word. */
@@ -32,10 +35,22 @@ export function homeOf(server: string, workers: number): number {
 }
 
 /** Makes the upstream; in the server's home worker it is the local one itself. */
-export function createPeerUpstream({ link, local }: PeerUpstreamParts): Upstream {
+export function createPeerUpstream(parts: PeerUpstreamParts): Upstream {
+  const { link, local } = parts;
   const home = homeOf(local.name, link.place.count);
-  return home === link.place.index ? local : new PeerUpstream(link, local, home);
+  return home === link.place.index ? local : new PeerUpstream(parts, home);
 }
+
+/** In the place of a verb: Upstream.releaseShared(). */
+const RELEASE = 'RELEASE';
+
+/** For what has no reply that matters. */
+const UNHEARD: UpstreamSink = Object.freeze({
+  onHead: () => undefined,
+  onData: () => true,
+  onEnd: () => undefined,
+  onFail: () => undefined,
+});
 
 class PeerUpstream implements Upstream {
   readonly name: string;
@@ -43,26 +58,39 @@ class PeerUpstream implements Upstream {
   readonly #link: PeerLink;
   readonly #local: Upstream;
   readonly #home: number;
+  readonly #sharesSessions: boolean;
   readonly #running = new Set<RemoteCall>();
   #closing: GatewayError | null = null;
   #onIdle: () => void = () => undefined;
 
-  constructor(link: PeerLink, local: Upstream, home: number) {
+  constructor({ link, local, sharesSessions }: PeerUpstreamParts, home: number) {
     this.name = local.name;
     this.transport = local.transport;
     this.#link = link;
     this.#local = local;
     this.#home = home;
+    this.#sharesSessions = sharesSessions;
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
-    // A session's process is its own, and is here; what is refused is refused the same everywhere.
-    if (request.era === 'legacy' || this.#closing !== null) return this.#local.send(request, sink);
+    if (this.#isLocal(request)) return this.#local.send(request, sink);
     const call = new RemoteCall(sink, (ended) => this.#ended(ended));
     this.#running.add(call);
     const body = splice(request.body, request.edits);
-    call.hold(this.#link.send(this.#home, orderOf(this.name, request), body, call));
+    const order = orderOf(this.name, request, { subject: 'upstream', generation: 0 });
+    call.hold(this.#link.send(this.#home, order, body, call));
     return call;
+  }
+
+  /** A session's process is its own, and is here; what is refused is refused the same everywhere. But only the home knows sessions that share its process. */
+  #isLocal(request: UpstreamRequest): boolean {
+    if (request.era === 'legacy') return !this.#sharesSessions;
+    return this.#closing !== null;
+  }
+
+  releaseShared(): void {
+    const texts = [this.name, 'modern', RELEASE, null, '', '', '', '0'];
+    this.#link.send(this.#home, { subject: 'upstream', generation: 0, texts }, EMPTY, UNHEARD);
   }
 
   #ended(call: RemoteCall): void {
@@ -92,11 +120,23 @@ class PeerUpstream implements Upstream {
   }
 }
 
-function orderOf(server: string, request: UpstreamRequest): PeerRequest {
+function orderOf(server: string, request: UpstreamRequest, to: Omit<PeerRequest, 'texts'>): PeerRequest {
   const { era, verb, session, exchangeId, client, timeoutMs, headers } = request;
   const { principal, endpoint } = client;
   const texts = [server, era, verb, session, exchangeId, principal, endpoint, String(timeoutMs), ...headers];
-  return { subject: 'upstream', generation: 0, texts };
+  return { ...to, texts };
+}
+
+/** Sends a request to the same server's upstream in another worker, in that life of it which knows what the request is about. */
+export function sendToHome(
+  link: PeerLink,
+  home: { readonly worker: number; readonly generation: number },
+  to: { readonly server: string; readonly request: UpstreamRequest },
+  sink: UpstreamSink,
+): UpstreamCall {
+  const { server, request } = to;
+  const order = orderOf(server, request, { subject: 'bridge', generation: home.generation });
+  return link.send(home.worker, order, splice(request.body, request.edits), sink);
 }
 
 /** A call that runs in another worker; counted, so that close() can wait for it. */
@@ -153,18 +193,19 @@ class RemoteCall implements UpstreamCall, UpstreamSink {
   }
 }
 
-/** Serves the other workers' requests to servers whose home this worker is. `find` gives the local upstream of a server. */
+/** Serves the other workers' requests to servers, or about calls, whose home this worker is. `find` gives the upstream of a server. */
 export function servePeers(
   link: PeerLink,
   scanner: Scanner,
   find: (server: string) => Upstream | null,
+  subject: 'upstream' | 'bridge' = 'upstream',
 ): void {
-  link.serve('upstream', (_from, { texts }, body, reply) => {
+  link.serve(subject, (_from, { texts }, body, reply) => {
     // Only orderOf() of this program writes these texts; the session alone may be absent.
     const [server, era, verb, session, exchangeId, principal, endpoint, timeoutMs, ...headers] = texts as [
       string,
       Era,
-      UpstreamRequest['verb'],
+      UpstreamRequest['verb'] | typeof RELEASE,
       string | null,
       string,
       string,
@@ -174,6 +215,7 @@ export function servePeers(
     ];
     const upstream = find(server);
     if (upstream === null) throw new GatewayError('GW_BASE_INTERNAL', `no server ${server} in its home`);
+    if (verb === RELEASE) return release(upstream, reply);
     const request: UpstreamRequest = {
       verb,
       era,
@@ -190,6 +232,13 @@ export function servePeers(
   });
 }
 
+function release(upstream: Upstream, reply: PeerReply): UpstreamCall {
+  upstream.releaseShared?.();
+  reply.head({ status: 202, media: 'none', contentLength: 0, whole: true, sessionId: null, headers: {} });
+  reply.end();
+  return { resume: () => undefined, abort: () => undefined };
+}
+
 /** The envelope of a message that was scanned before; null for what has none. */
 function scanned(scanner: Scanner, body: Uint8Array): Int32Array | null {
   if (body.length === 0) return null;
@@ -197,6 +246,9 @@ function scanned(scanner: Scanner, body: Uint8Array): Int32Array | null {
   const isMessage = scanner.scan(body, 0, body.length, envelope) === SCAN.ok;
   return isMessage && envelope[ENVELOPE.kind] !== KIND.batch ? envelope : null;
 }
+
+/** Headers of a reply that matter to a client; a server on stdio has but the first. */
+const CROSSING = ['content-type', 'cache-control', 'x-accel-buffering', 'www-authenticate', 'retry-after'];
 
 /** Sends a local upstream's reply to the worker that asked. */
 class ReplySink implements UpstreamSink {
@@ -208,9 +260,11 @@ class ReplySink implements UpstreamSink {
 
   onHead(head: ReplyHead): void {
     const { status, media, contentLength, whole, sessionId } = head;
-    const type = head.header('content-type');
-    // The only header that a server on stdio has.
-    const headers: PeerReplyHead['headers'] = type === null ? {} : { 'content-type': type };
+    const headers: Record<string, string> = {};
+    for (const name of CROSSING) {
+      const value = head.header(name);
+      if (value !== null) headers[name] = value;
+    }
     this.#reply.head({ status, media, contentLength, whole, sessionId, headers });
   }
 

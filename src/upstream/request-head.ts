@@ -60,6 +60,11 @@ export function valueIsSafe(value: string): boolean {
   return true;
 }
 
+/** True when the text can stand in a request line: an absolute path with its query, visible ASCII only. */
+export function pathIsSafe(path: string): boolean {
+  return /^\/[\x21-\x7e]*$/.test(path);
+}
+
 /** True when the text is a header name: RFC 9110 token characters only. */
 export function nameIsSafe(name: string): boolean {
   return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name);
@@ -102,7 +107,9 @@ export class RequestHead {
    * cannot be sent (a control or multi-byte character in it, a bad name, or more than the scratch holds).
    */
   write(request: UpstreamRequest, bodyBytes: number): number {
-    if (this.loaded !== request.verb) this.load(request.verb);
+    if (request.path !== undefined) {
+      if (!this.loadWith(request.verb, request.path)) return -1;
+    } else if (this.loaded !== request.verb) this.load(request.verb);
     const scratch = this.scratch;
     const headers = request.headers;
     let at = this.templateEnd;
@@ -130,6 +137,19 @@ export class RequestHead {
     this.scratch.set(bytes, 0);
     this.templateEnd = bytes.length;
     this.loaded = verb;
+  }
+
+  /** The template with another path in its first line; false when that cannot be sent. Rare enough to be laid down anew each time. */
+  private loadWith(verb: UpstreamRequest['verb'], path: string): boolean {
+    const bytes = this.templates[verb];
+    const rest = bytes.subarray(bytes.indexOf(LF) + 1);
+    if (!pathIsSafe(path) || path.length + rest.length > SCRATCH_BYTES / 2) return false;
+    const line = encode(`${verb} ${path} HTTP/1.1\r\n`);
+    this.scratch.set(line, 0);
+    this.scratch.set(rest, line.length);
+    this.templateEnd = line.length + rest.length;
+    this.loaded = null;
+    return true;
   }
 
   /** `name: ` as bytes, no bytes when the name must be dropped, null when it is no name. */

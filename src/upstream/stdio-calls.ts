@@ -2,79 +2,42 @@
 // Called by stdio-shared.ts and stdio-session.ts. Promises: only spans of ids and tokens are replaced, every other byte
 // passes as it came; the client's id comes back in its own spelling ("1" is not 1); each call ends exactly once.
 import { assert } from '../base/assert.ts';
-import { decode, type Edit, encode, orderEdits, splicedLength } from '../base/bytes.ts';
-import { GatewayError, RPC } from '../base/errors.ts';
+import { type Edit, encode, orderEdits, splicedLength } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
 import { member } from '../mcp/json.ts';
 import { META, METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
-import type { ChildPipe } from './stdio-child.ts';
-import type { StdioCore } from './stdio-core.ts';
-import type { Deadline } from './stdio-deadline.ts';
+import { tookTooLong } from './deadline.ts';
+import type { MessagePipe, SessionCore } from './message-pipe.ts';
+import type { Call, CallOptions, CancelReason } from './stdio-call.ts';
 import { idKey, readId } from './stdio-ids.ts';
-import { editOf, isAmbiguous, joinEdits, type Message, place, spanIs, spanOf } from './stdio-message.ts';
-import type { CallReply } from './stdio-reply.ts';
+import {
+  editOf,
+  isAmbiguous,
+  joinEdits,
+  type Message,
+  modernStatus,
+  place,
+  spanIs,
+  spanOf,
+} from './stdio-message.ts';
 import type { Era } from './upstream.ts';
 
-/** Why a call is cancelled at the child, as its `reason`. */
-export type CancelReason = 'the client left' | 'no reply in time';
-
-/** One request in flight. */
-export interface Call {
-  /** Its id on the pipe; its progress token there too when tokens are replaced. */
-  readonly id: number;
-  /** The client's id, as spelled. */
-  readonly idRaw: Uint8Array;
-  /** The client's progress token as spelled, null when it gave none. */
-  readonly tokenRaw: Uint8Array | null;
-  readonly reply: CallReply;
-  readonly kind: 'plain' | 'listen' | 'initialize';
-  /** It asked for log messages (modern: `logLevel` in its metadata). */
-  readonly asksLog: boolean;
-  /** Until its first message; null when it has none or is past it. */
-  deadline: Deadline | null;
-  /** Its client cancelled it; `deadline` is then the end of the wait for a late reply. */
-  cancelled: boolean;
-  /** Told before the answer goes out; gives the session id that the reply's head carries. */
-  readonly onAnswer: ((line: Uint8Array, envelope: Int32Array) => string | null) | null;
-}
-
-/** What a call is besides its message. */
-export interface CallOptions {
-  readonly reply: CallReply;
-  readonly deadline: Deadline | null;
-  readonly onAnswer: Call['onAnswer'];
-}
-
-/** HTTP status of a modern error that is the whole reply (MCP 2026-07-28 §transports, §errors). */
-function modernStatus(line: Uint8Array, envelope: Int32Array): number {
-  const raw = spanOf(line, envelope, ENVELOPE.errorCode);
-  if (raw === null) return 200;
-  switch (Number(decode(raw))) {
-    case RPC.methodNotFound:
-      return 404;
-    case RPC.parse:
-    case RPC.invalidRequest:
-    case RPC.headerMismatch:
-    case RPC.missingCapability:
-    case RPC.unsupportedVersion:
-      return 400;
-    default:
-      return 200;
-  }
-}
+/** Whose calls a table holds: of modern clients, of one legacy session, or of many, whose progress tokens may be equal. */
+export type TableKind = Era | 'legacy-shared';
 
 /** The calls of one child, or of the children that follow one another in its place. */
 export class CallTable {
-  readonly #core: StdioCore;
-  readonly #era: Era;
+  readonly #core: SessionCore;
+  readonly #kind: TableKind;
   readonly #settled: () => void;
   readonly #calls = new Map<number, Call>();
-  #pipe: ChildPipe | null = null;
+  #pipe: MessagePipe | null = null;
 
   /** `settled` is told whenever a call ended. */
-  constructor(core: StdioCore, era: Era, settled: () => void) {
+  constructor(core: SessionCore, kind: TableKind, settled: () => void) {
     this.#core = core;
-    this.#era = era;
+    this.#kind = kind;
     this.#settled = () => {
       settled();
       core.changed();
@@ -82,7 +45,7 @@ export class CallTable {
   }
 
   /** Calls go to this child from now on. */
-  attach(pipe: ChildPipe): void {
+  attach(pipe: MessagePipe): void {
     assert(this.#calls.size === 0, 'a new child starts without calls');
     this.#pipe = pipe;
   }
@@ -115,21 +78,19 @@ export class CallTable {
     const idRaw = spanOf(body, envelope, ENVELOPE.id);
     if (idRaw === null) return refuse(new GatewayError('GW_MCP_MESSAGE', 'a request carries an id'));
     if (this.#calls.size >= this.#core.depthMax) {
-      return refuse(
-        new GatewayError('GW_UPSTREAM_BUSY', `${this.#calls.size} calls are in flight on its process`),
-      );
+      return refuse(new GatewayError('GW_UPSTREAM_BUSY', `${this.#calls.size} calls are in flight on it`));
     }
     const id = this.#freshId();
     const tokenRaw = spanOf(body, envelope, ENVELOPE.metaProgressToken);
     const name = encode(String(id));
     const own = [editOf(envelope, ENVELOPE.id, name)];
-    if (tokenRaw !== null && this.#era === 'modern')
+    if (tokenRaw !== null && this.#kind !== 'legacy')
       own.push(editOf(envelope, ENVELOPE.metaProgressToken, name));
     const edits = joinEdits(message.edits, own);
     if (edits instanceof GatewayError) return refuse(edits);
     const pipe = this.#pipe;
     if (pipe === null || !pipe.hasRoom(splicedLength(body.length, edits))) {
-      return refuse(new GatewayError('GW_UPSTREAM_BUSY', 'its process does not read what waits for it'));
+      return refuse(new GatewayError('GW_UPSTREAM_BUSY', 'it does not read what waits for it'));
     }
     const call: Call = {
       id,
@@ -139,12 +100,26 @@ export class CallTable {
       kind: this.#kindOf(body, envelope),
       asksLog: place(envelope, ENVELOPE.metaLogLevel) >= 0,
       deadline: options.deadline,
+      endsAt: this.#core.runtime.clock.now() + this.#core.spec.totalTimeoutMs,
+      begun: false,
       cancelled: false,
       onAnswer: options.onAnswer,
     };
     this.#calls.set(id, call);
-    pipe.write(body, edits);
+    pipe.write(body, edits, {
+      headers: message.headers,
+      ordered: false,
+      refused: (error, unsent) => this.#refused(call, options, error, unsent),
+    });
     return call;
+  }
+
+  #refused(call: Call, options: CallOptions, error: GatewayError, unsent: boolean): void {
+    if (this.#calls.get(call.id) !== call) return;
+    if (options.onRefused === undefined) return this.#fail(call, error);
+    this.#calls.delete(call.id);
+    options.onRefused(error, unsent);
+    this.#settled();
   }
 
   /** The call that the gateway's id names, as the child spelled it; null when it is none of ours. */
@@ -173,24 +148,35 @@ export class CallTable {
 
   /** A message that belongs to a call and does not end it. */
   event(call: Call, line: Uint8Array, edits: readonly Edit[]): void {
-    if (!call.cancelled) {
-      this.#core.deadlines.clear(call.deadline);
-      call.deadline = null;
-    }
+    this.#pipe?.answered?.();
+    if (!call.begun && !call.cancelled) this.#extend(call);
+    call.begun = true;
     call.reply.event(line, edits);
+  }
+
+  /** A sign of life: the first message was in time, and from here on the whole has to be. */
+  #extend(call: Call): void {
+    const { deadlines, runtime, spec } = this.#core;
+    deadlines.clear(call.deadline);
+    call.deadline = null;
+    if (call.kind !== 'plain') return;
+    call.deadline = deadlines.set(call.endsAt - runtime.clock.now(), () => {
+      if (!call.reply.lasting) this.expire(call, tookTooLong(spec.totalTimeoutMs));
+    });
   }
 
   /** An answer of the child: ends the call it names. False when it names none. */
   answer(line: Uint8Array, envelope: Int32Array): boolean {
     const call = this.byId(line, envelope, ENVELOPE.id);
     if (call === null) return false;
+    this.#pipe?.answered?.();
     if (isAmbiguous(envelope)) {
       this.#fail(call, new GatewayError('GW_UPSTREAM_MESSAGE', 'a key of the reply appears twice'));
       return true;
     }
     const sessionId = call.onAnswer?.(line, envelope) ?? null;
     const failed = place(envelope, ENVELOPE.kind) === KIND.error;
-    const status = failed && this.#era === 'modern' ? modernStatus(line, envelope) : 200;
+    const status = failed && this.#kind === 'modern' ? modernStatus(line, envelope) : 200;
     this.#forget(call);
     call.reply.answer(line, this.#answerEdits(call, line, envelope), status, sessionId);
     this.#settled();
@@ -216,13 +202,13 @@ export class CallTable {
     this.#settled();
   }
 
-  /** The first message did not come in time. */
-  expire(call: Call): void {
+  /** What was to come did not come in time. */
+  expire(call: Call, detail = ''): void {
     if (!this.#calls.has(call.id)) return;
     // The specification forbids to cancel initialize; its child is ended instead (by the session).
     if (call.kind === 'initialize') this.#forget(call);
     else this.cancel(call, 'no reply in time');
-    call.reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT'));
+    call.reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT', detail));
     this.#settled();
   }
 
@@ -236,11 +222,19 @@ export class CallTable {
   /** Fails every call, as the child's end does; never with an error that invites to send again what the child may have executed. */
   failAll(error: GatewayError): void {
     this.#pipe = null;
-    const told =
-      error.row.retry === 'safe'
-        ? new GatewayError('GW_UPSTREAM_EXITED', 'the gateway let go of it first')
-        : error;
+    const told = this.#told(error);
     for (const call of [...this.#calls.values()]) this.#fail(call, told);
+  }
+
+  /** Cancels a call at the child and fails it, as failAll() does. */
+  giveUp(call: Call, error: GatewayError): void {
+    this.cancel(call, 'the client left');
+    call.reply.fail(this.#told(error));
+  }
+
+  #told(error: GatewayError): GatewayError {
+    const isSafe = error.row.retry === 'safe';
+    return isSafe ? new GatewayError(this.#core.letGoCode, 'the gateway let go of it first') : error;
   }
 
   #fail(call: Call, error: GatewayError): void {
@@ -266,7 +260,7 @@ export class CallTable {
   }
 
   #kindOf(body: Uint8Array, envelope: Int32Array): Call['kind'] {
-    if (this.#era === 'modern')
+    if (this.#kind === 'modern')
       return spanIs(body, envelope, ENVELOPE.method, METHOD.listen) ? 'listen' : 'plain';
     return spanIs(body, envelope, ENVELOPE.method, METHOD.initialize) ? 'initialize' : 'plain';
   }

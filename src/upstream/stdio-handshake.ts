@@ -3,23 +3,32 @@
 // reaches nobody; the copies outlive the request that brought them.
 import { GatewayError } from '../base/errors.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
+import type { MessagePipe, SessionCore } from './message-pipe.ts';
 import type { CallTable } from './stdio-calls.ts';
-import type { ChildPipe } from './stdio-child.ts';
-import type { StdioCore } from './stdio-core.ts';
 import { type Message, place } from './stdio-message.ts';
 import { Reply } from './stdio-reply.ts';
 import type { UpstreamSink } from './upstream.ts';
 
-/** Takes the reply of a repeated initialize. */
-const NOBODY: UpstreamSink = {
+/** Takes the reply of what the gateway asks by itself. */
+export const NOBODY: UpstreamSink = {
   onHead: () => undefined,
   onData: () => true,
   onEnd: () => undefined,
   onFail: () => undefined,
 };
 
-function copyOf(message: Message): Message {
+/** A message that outlives the request that brought it. */
+export function copyOf(message: Message): Message {
   return { ...message, body: message.body.slice(), envelope: message.envelope.slice() };
+}
+
+/** How a repeated handshake ends; none of them is called when the pipe breaks meanwhile. */
+export interface RepeatOutcome {
+  healed(): void;
+  /** The server refuses or stays silent. */
+  lost(): void;
+  /** The message did not reach the server's program. */
+  refused(error: GatewayError): void;
 }
 
 /** The two messages that begin a session. */
@@ -42,13 +51,14 @@ export class Handshake {
     this.#initialized ??= copyOf(message);
   }
 
-  /** Repeats it with a new child. `lost` when the child refuses or stays silent; neither is called when it dies. */
+  /** Repeats it with a new pipe, in the name of a request with these headers. */
   repeat(
-    core: StdioCore,
+    core: SessionCore,
     calls: CallTable,
-    pipe: ChildPipe,
-    outcome: { healed(): void; lost(): void },
+    to: { readonly pipe: MessagePipe; readonly headers: readonly string[] },
+    outcome: RepeatOutcome,
   ): void {
+    const { pipe, headers } = to;
     const initialize = this.#initialize;
     if (initialize === null) throw new GatewayError('GW_BASE_INTERNAL', 'no handshake to repeat');
     const reply = new Reply(NOBODY, core.runtime.clock);
@@ -56,13 +66,19 @@ export class Handshake {
     const deadline = core.deadlines.set(core.spec.firstByteTimeoutMs, () => outcome.lost());
     const onAnswer = (_line: Uint8Array, envelope: Int32Array): null => {
       if (place(envelope, ENVELOPE.kind) === KIND.result) {
-        if (this.#initialized !== null) pipe.write(this.#initialized.body, this.#initialized.edits);
+        const note = this.#initialized;
+        if (note !== null)
+          pipe.write(note.body, note.edits, { headers, ordered: true, refused: () => undefined });
         outcome.healed();
       } else {
         core.runtime.clock.soon(() => outcome.lost());
       }
       return null;
     };
-    calls.send(initialize, { reply, deadline, onAnswer });
+    const onRefused = (error: GatewayError): void => {
+      core.deadlines.clear(deadline);
+      outcome.refused(error);
+    };
+    calls.send({ ...initialize, headers }, { reply, deadline, onAnswer, onRefused });
   }
 }

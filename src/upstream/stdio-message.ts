@@ -2,7 +2,7 @@
 // Called by stdio-calls.ts, stdio-shared.ts, stdio-session.ts. Promises: nothing reaches a child but one JSON-RPC
 // message a line; a line of the child that is no message is logged and skipped, never fatal.
 import { concat, decode, type Edit, encode, equalsAscii, orderEdits } from '../base/bytes.ts';
-import { GatewayError, toGatewayError } from '../base/errors.ts';
+import { GatewayError, RPC, toGatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { eachElement, readString, skipBlank } from '../mcp/json.ts';
 import type { Log } from '../observe/log.ts';
@@ -14,6 +14,8 @@ export interface Message {
   readonly body: Uint8Array;
   readonly envelope: Int32Array;
   readonly edits: readonly Edit[];
+  /** Headers of the request that brought it, where its server gets to see any. */
+  readonly headers?: readonly string[];
 }
 
 /** A number of an envelope: kind, flags, or one end of a span. */
@@ -58,6 +60,11 @@ export function spanIs(bytes: Uint8Array, envelope: Int32Array, at: number, text
   );
 }
 
+/** What the message is: one of KIND. */
+export function kindOf(message: Message): number {
+  return place(message.envelope, ENVELOPE.kind);
+}
+
 /** True when the message's method is this one. */
 export function isMethod(message: Message, method: string): boolean {
   return spanIs(message.body, message.envelope, ENVELOPE.method, method);
@@ -81,6 +88,35 @@ export function forLine(message: Message): Message | GatewayError {
   const body = flatten(message.body);
   if (body === null || !editsKeepLine(message.edits)) return new GatewayError('GW_MCP_LINE');
   return body === message.body ? message : { ...message, body };
+}
+
+/** HTTP status of a modern error that is the whole reply (MCP 2026-07-28 §transports, §errors). */
+export function modernStatus(line: Uint8Array, envelope: Int32Array): number {
+  const raw = spanOf(line, envelope, ENVELOPE.errorCode);
+  if (raw === null) return 200;
+  switch (Number(decode(raw))) {
+    case RPC.methodNotFound:
+      return 404;
+    case RPC.parse:
+    case RPC.invalidRequest:
+    case RPC.headerMismatch:
+    case RPC.missingCapability:
+    case RPC.unsupportedVersion:
+      return 400;
+    default:
+      return 200;
+  }
+}
+
+/** All messages of a POST made fit for lines, or why one of them cannot be. */
+export function fitAll(messages: readonly Message[]): readonly Message[] | GatewayError {
+  const fits: Message[] = [];
+  for (const message of messages) {
+    const fit = forLine(message);
+    if (fit instanceof GatewayError) return fit;
+    fits.push(fit);
+  }
+  return fits;
 }
 
 /** A response with this raw id; `outcome` is the `"result":…` or `"error":…` member as JSON text. */

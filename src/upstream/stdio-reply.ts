@@ -9,10 +9,14 @@ import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import { eventFrame } from './lines.ts';
+import { HttpRefusal } from './message-pipe.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from './upstream.ts';
 
 /** Bytes of notifications kept for one client that does not read; 16 times what it may lag before it is paused. */
 export const REPLY_WAITING_BYTES_MAX = 16 * LIMITS.downstreamBufferBytesMax;
+
+/** Time that a call cancelled by its client has for a late reply before its stream ends. */
+export const CANCEL_GRACE_MS = 1_000;
 
 const CONTENT_TYPE: Readonly<Record<ReplyHead['media'], string | null>> = {
   json: 'application/json',
@@ -28,12 +32,17 @@ interface HeadParts {
   readonly contentLength: number;
   readonly whole: boolean;
   readonly sessionId: string | null;
+  /** Further headers: name, value, … */
+  readonly headers?: readonly string[];
 }
 
-function headOf(parts: HeadParts): ReplyHead {
+function headOf({ headers = [], ...parts }: HeadParts, homed: boolean): ReplyHead {
   return {
     ...parts,
+    homed,
     header: (name) => {
+      const at = headers.indexOf(name);
+      if (at >= 0 && at % 2 === 0) return headers[at + 1] ?? null;
       if (name === 'content-type') return CONTENT_TYPE[parts.media];
       return name === 'mcp-session-id' ? parts.sessionId : null;
     },
@@ -44,6 +53,8 @@ function headOf(parts: HeadParts): ReplyHead {
 export interface CallReply {
   readonly open: boolean;
   readonly streaming: boolean;
+  /** It waits for its client: see UpstreamCall.outlast(). */
+  readonly lasting: boolean;
   event(line: Uint8Array, edits: readonly Edit[]): void;
   answer(line: Uint8Array, edits: readonly Edit[], status: number, sessionId: string | null): void;
   end(): void;
@@ -60,6 +71,8 @@ export interface ReplyOwner {
 export class Reply implements UpstreamCall, CallReply {
   readonly #sink: UpstreamSink;
   readonly #clock: Clock;
+  readonly #homed: boolean;
+  lasting = false;
   #live = false;
   #owner: ReplyOwner | null = null;
   #waiting: Uint8Array[] = [];
@@ -69,9 +82,11 @@ export class Reply implements UpstreamCall, CallReply {
   #ending = false;
   #done = false;
 
-  constructor(sink: UpstreamSink, clock: Clock) {
+  /** `homed`: a session that the reply opens lives in this worker, see ReplyHead. */
+  constructor(sink: UpstreamSink, clock: Clock, homed = false) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#homed = homed;
   }
 
   /** send() is about to return: from here on the sink may be called. Before, whatever ends the reply waits for the next turn. */
@@ -163,8 +178,18 @@ export class Reply implements UpstreamCall, CallReply {
       this.#clock.soon(() => this.fail(error));
       return;
     }
+    if (error instanceof HttpRefusal && !this.#headSent) {
+      const { status, headers } = error;
+      this.#head({ status, media: 'none', contentLength: 0, whole: true, sessionId: null, headers });
+      this.#finish();
+      return;
+    }
     this.#close();
     this.#sink.onFail(error);
+  }
+
+  outlast(): void {
+    this.lasting = true;
   }
 
   resume(): void {
@@ -187,7 +212,7 @@ export class Reply implements UpstreamCall, CallReply {
 
   #head(parts: HeadParts): void {
     this.#headSent = true;
-    this.#sink.onHead(headOf(parts));
+    this.#sink.onHead(headOf(parts, this.#homed));
   }
 
   #give(bytes: Uint8Array): void {
@@ -240,6 +265,9 @@ export class BatchReply {
       },
       get streaming() {
         return reply.streaming && !answered;
+      },
+      get lasting() {
+        return reply.lasting;
       },
       event: (line, edits) => reply.event(line, edits),
       answer: (line, edits) => {

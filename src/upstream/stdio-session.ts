@@ -6,68 +6,60 @@ import { EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
-import { type Call, type CallOptions, CallTable } from './stdio-calls.ts';
-import type { ChildPipe } from './stdio-child.ts';
-import type { StdioCore } from './stdio-core.ts';
-import { Handshake } from './stdio-handshake.ts';
+import type { ClientSession, SessionEvents } from './client-session.ts';
+import type { MessagePipe, SessionCore } from './message-pipe.ts';
+import { SessionPipe } from './session-pipe.ts';
+import type { Call, CallOptions } from './stdio-call.ts';
+import { CallTable } from './stdio-calls.ts';
 import { Inbox } from './stdio-inbox.ts';
 import {
   editOf,
+  fitAll,
   forLine,
   isMethod,
   joinEdits,
+  kindOf,
   type Message,
-  MessageReader,
   place,
   spanOf,
 } from './stdio-message.ts';
-import { BatchReply, type CallReply, type Reply } from './stdio-reply.ts';
+import { BatchReply, CANCEL_GRACE_MS, type CallReply, type Reply } from './stdio-reply.ts';
 import { SessionVoice } from './stdio-voice.ts';
-import { Backoff, Supervisor } from './supervise.ts';
+import type { Backoff } from './supervise.ts';
 
-/** Time that a call cancelled by its client has for a late reply before its stream ends. */
-const CANCEL_GRACE_MS = 1_000;
-
-/** What the upstream hears of a session. */
-export interface SessionEvents {
-  /** initialize succeeded; gives the session's id. */
-  onOpen(session: LegacySession): string;
-  /** It is over, whoever ended it. Exactly once. */
-  onEnd(session: LegacySession): void;
-}
-
-function kindOf(message: Message): number {
-  return place(message.envelope, ENVELOPE.kind);
-}
+const NO_HEADERS: readonly string[] = Object.freeze([]);
 
 /** A session from its initialize on. */
-export class LegacySession {
-  readonly #core: StdioCore;
-  readonly #births: Backoff;
+export class LegacySession implements ClientSession {
+  readonly #core: SessionCore;
   readonly #events: SessionEvents;
   readonly #calls: CallTable;
   readonly #inbox: Inbox;
   readonly #voice: SessionVoice;
-  readonly #supervisor: Supervisor<ChildPipe>;
-  readonly #handshake = new Handshake();
-  #pipe: ChildPipe | null = null;
-  /** Tells the supervisor that a heal failed; null when none is under way. */
-  #healFailed: ((error: GatewayError) => void) | null = null;
+  readonly #pipe: SessionPipe;
   #ended = false;
   #usedAt = 0;
 
   /** `births` backs off new sessions of a server that cannot start; an open session has its own. */
-  constructor(core: StdioCore, births: Backoff, events: SessionEvents) {
-    const { clock } = core.runtime;
+  constructor(core: SessionCore, births: Backoff, events: SessionEvents) {
+    const inbox = new Inbox(core.runtime.clock);
     this.#core = core;
-    this.#births = births;
     this.#events = events;
-    this.#calls = new CallTable(core, 'legacy', () => this.#touch());
-    this.#inbox = new Inbox(clock);
-    this.#voice = new SessionVoice(core, this.#calls, this.#inbox, (line) => this.#pipe?.write(line, []));
-    this.#supervisor = new Supervisor(clock, births, core.depthMax, (opened, failed) =>
-      this.#open(opened, failed),
-    );
+    this.#inbox = inbox;
+    this.#calls = new CallTable(core, 'legacy', () => {
+      this.#touch();
+      this.#pipe.settled();
+    });
+    this.#voice = new SessionVoice(core, this.#calls, inbox, (line) => this.#pipe.write(line));
+    this.#pipe = new SessionPipe(core, births, {
+      calls: this.#calls,
+      voice: this.#voice,
+      get listens() {
+        return inbox.open;
+      },
+      end: (error) => this.end(error),
+      onGone: (error) => this.#endUnopened(error),
+    });
     this.#touch();
   }
 
@@ -78,7 +70,7 @@ export class LegacySession {
 
   /** Calls that wait for a start. */
   get waiting(): number {
-    return this.#supervisor.waiting;
+    return this.#pipe.waiting;
   }
 
   /** True when its child has calls in flight. */
@@ -94,6 +86,7 @@ export class LegacySession {
 
   /** The first message: starts the child with it. A failure of any kind ends the session. */
   initialize(message: Message, reply: Reply, firstByteMs: number): void {
+    this.#pipe.headers = message.headers ?? NO_HEADERS;
     const fit = forLine(message);
     if (fit instanceof GatewayError) {
       reply.fail(fit);
@@ -106,15 +99,9 @@ export class LegacySession {
   /** One message, or the messages of a batch, that the client sent. */
   post(messages: readonly Message[], reply: Reply, firstByteMs: number): void {
     this.#touch();
-    const fits: Message[] = [];
-    for (const message of messages) {
-      const fit = forLine(message);
-      if (fit instanceof GatewayError) {
-        reply.fail(fit);
-        return;
-      }
-      fits.push(fit);
-    }
+    this.#pipe.headers = messages[0]?.headers ?? NO_HEADERS;
+    const fits = fitAll(messages);
+    if (fits instanceof GatewayError) return reply.fail(fits);
     const requests = fits.filter((message) => kindOf(message) === KIND.request).length;
     const batch = fits.length > 1 && requests > 0 ? new BatchReply(reply, requests) : null;
     for (const fit of fits) {
@@ -123,13 +110,14 @@ export class LegacySession {
     }
     if (requests > 0) return;
     // What needs no answer is taken (202) as soon as it is queued; after a failure this says nothing.
-    if (this.#supervisor.waiting > 0) this.#whenUp(reply, () => reply.empty(202));
+    if (this.#pipe.waiting > 0) this.#whenUp(reply, () => reply.empty(202));
     else reply.empty(202);
   }
 
   /** The client opens the session's event stream. */
   listen(reply: Reply): void {
     this.#inbox.attach(reply, () => this.#touch());
+    this.#pipe.healUnasked();
   }
 
   /** Ends the event stream, which never ends by itself. */
@@ -141,11 +129,8 @@ export class LegacySession {
   end(error: GatewayError, stopGraceMs?: number, killGraceMs?: number): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#supervisor.close(error);
-    this.#calls.failAll(error);
+    this.#pipe.close(error, stopGraceMs, killGraceMs);
     this.#inbox.close();
-    this.#pipe?.stop(stopGraceMs, killGraceMs);
-    this.#pipe = null;
     this.#events.onEnd(this);
     this.#core.changed();
   }
@@ -157,17 +142,17 @@ export class LegacySession {
   }
 
   #request(message: Message, reply: CallReply, firstByteMs: number, onAnswer: CallOptions['onAnswer']): void {
-    if (this.#supervisor.current !== null) this.#core.cell.bumpReuses();
+    if (this.#pipe.isUp) this.#core.cell.bumpReuses();
     let call: Call | null = null;
     const deadline = this.#core.deadlines.set(firstByteMs, () => {
-      this.#supervisor.withdraw(waiter);
+      this.#pipe.withdraw(waiter);
       if (call !== null) this.#calls.expire(call);
-      else reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT', 'its process did not start in time'));
+      else reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT', 'its server was not ready in time'));
       this.#endUnopened(new GatewayError('GW_UPSTREAM_TIMEOUT'));
     });
     const waiter = {
       ready: () => {
-        call = this.#calls.send(message, { reply, deadline, onAnswer });
+        call = this.#calls.send(message, { reply, deadline, onAnswer, onRefused });
         if (call === null) this.#endUnopened(new GatewayError('GW_UPSTREAM_CLOSING'));
       },
       failed: (error: GatewayError) => {
@@ -176,23 +161,29 @@ export class LegacySession {
         this.#endUnopened(error);
       },
     };
-    this.#supervisor.use(waiter);
+    // The server forgot the session: once the pipe is gone the call goes to the next one, which had none of it.
+    let again = this.#pipe.isOpen;
+    const onRefused = (error: GatewayError, unsent: boolean): void => {
+      call = null;
+      if (!unsent || !again) return waiter.failed(error);
+      again = false;
+      this.#core.runtime.clock.soon(() => this.#pipe.use(waiter));
+    };
+    this.#pipe.use(waiter);
   }
 
   #endUnopened(error: GatewayError): void {
-    if (!this.#handshake.done) this.end(error);
+    if (!this.#pipe.isOpen) this.end(error);
   }
 
   #onInitialize(sent: Message, reply: Reply, envelope: Int32Array): string | null {
-    const { clock, random } = this.#core.runtime;
+    const { clock } = this.#core.runtime;
     if (place(envelope, ENVELOPE.kind) !== KIND.result || !reply.open) {
       // Refused by the server, or nobody is left who could learn the session's id.
       clock.soon(() => this.end(new GatewayError('GW_UPSTREAM_CLOSING')));
       return null;
     }
-    this.#handshake.keepInitialize(sent);
-    this.#births.reset();
-    this.#supervisor.countOn(new Backoff(clock, random));
+    this.#pipe.accepted(sent);
     return this.#events.onOpen(this);
   }
 
@@ -213,7 +204,7 @@ export class LegacySession {
 
   /** Kept once a child is up: a heal that is under way must not send it twice. */
   #keepInitialized(message: Message, reply: Reply): void {
-    this.#whenUp(reply, () => this.#handshake.keepInitialized(message));
+    this.#whenUp(reply, () => this.#pipe.initialized(message));
   }
 
   /** The client cancels one of its calls, which it names by its own id. A call that is over needs no cancel. */
@@ -234,62 +225,16 @@ export class LegacySession {
   #write(message: Message, reply: Reply): void {
     this.#whenUp(reply, (pipe) => {
       if (!pipe.hasRoom(message.body.length)) return reply.fail(new GatewayError('GW_UPSTREAM_BUSY'));
-      pipe.write(message.body, message.edits);
+      pipe.write(message.body, message.edits, {
+        headers: message.headers,
+        ordered: kindOf(message) === KIND.notification,
+        refused: (error) =>
+          this.#core.log.debug('a message was not taken by the MCP server', { code: error.code }),
+      });
     });
   }
 
-  #whenUp(reply: Reply, ready: (pipe: ChildPipe) => void): void {
-    this.#supervisor.use({ ready, failed: (error) => reply.fail(error) });
-  }
-
-  // ── the child ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #open(opened: (pipe: ChildPipe) => void, failed: (error: GatewayError) => void): void {
-    let pipe: ChildPipe;
-    try {
-      pipe = this.#start();
-    } catch (thrown) {
-      if (!(thrown instanceof GatewayError)) throw thrown;
-      this.#core.cell.bumpFailures();
-      failed(thrown);
-      return;
-    }
-    if (!this.#handshake.done) {
-      opened(pipe);
-      return;
-    }
-    this.#healFailed = failed;
-    this.#handshake.repeat(this.#core, this.#calls, pipe, {
-      healed: () => {
-        this.#healFailed = null;
-        opened(pipe);
-      },
-      lost: () =>
-        this.end(new GatewayError('GW_SESSION_UNKNOWN', 'its new process refused to be initialised again')),
-    });
-  }
-
-  #start(): ChildPipe {
-    const reader = new MessageReader(this.#core.scanner, this.#core.log, this.#voice);
-    const pipe = this.#core.start({
-      onLine: (line) => reader.read(line),
-      onGone: (reason, lived) => this.#onGone(pipe, reason, lived),
-    });
-    this.#pipe = pipe;
-    this.#calls.attach(pipe);
-    return pipe;
-  }
-
-  #onGone(pipe: ChildPipe, reason: string, lived: number): void {
-    if (this.#pipe !== pipe || this.#ended) return;
-    this.#pipe = null;
-    this.#voice.forgetAsked();
-    const healFailed = this.#healFailed;
-    this.#healFailed = null;
-    const error = new GatewayError('GW_UPSTREAM_EXITED', reason);
-    if (healFailed === null) this.#supervisor.died(lived);
-    else healFailed(new GatewayError('GW_UPSTREAM_SPAWN', `the new one was not ready yet: ${reason}`));
-    this.#calls.failAll(error);
-    this.#endUnopened(error);
+  #whenUp(reply: Reply, ready: (pipe: MessagePipe) => void): void {
+    this.#pipe.use({ ready, failed: (error) => reply.fail(error) });
   }
 }

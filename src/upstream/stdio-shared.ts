@@ -1,20 +1,21 @@
-// The modern side of a stdio server: one child for everyone, started on demand, many calls in flight.
+// The modern side of a stdio server: one child for many clients, with many calls in flight.
 // Called by stdio.ts. Promises: what the child says reaches only the client whose id, progress token or subscription it
 // names; what names nobody goes to the one call that can have caused it, else to nobody; a client that leaves is
 // cancelled at the child; a child that ends fails its calls and is replaced for the next one.
 import { GatewayError, RPC } from '../base/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE } from '../scan/contract.ts';
-import { type Call, CallTable } from './stdio-calls.ts';
-import type { ChildPipe } from './stdio-child.ts';
+import type { Call } from './stdio-call.ts';
+import type { CallTable } from './stdio-calls.ts';
 import type { StdioCore } from './stdio-core.ts';
+import { Keeper, type Shift } from './stdio-keeper.ts';
 import {
+  type ChildVoice,
   editOf,
   forLine,
   isAmbiguous,
   isMethod,
   type Message,
-  MessageReader,
   methodOf,
   place,
   response,
@@ -22,43 +23,35 @@ import {
   spanOf,
 } from './stdio-message.ts';
 import type { Reply } from './stdio-reply.ts';
-import { Backoff, Supervisor } from './supervise.ts';
 
-/** The child that all modern requests share. */
+/** Requests that a server answers at once, however new it is. */
+const PROMPT: ReadonlySet<string> = new Set([
+  METHOD.discover,
+  METHOD.toolsList,
+  METHOD.promptsList,
+  METHOD.resourcesList,
+  METHOD.templatesList,
+]);
+
+/** The child that modern requests share. */
 export class SharedChild {
   readonly #core: StdioCore;
-  readonly #calls: CallTable;
-  readonly #supervisor: Supervisor<ChildPipe>;
-  #pipe: ChildPipe | null = null;
+  readonly #keeper: Keeper;
 
   constructor(core: StdioCore) {
-    const { clock, random } = core.runtime;
     this.#core = core;
-    this.#calls = new CallTable(core, 'modern', () => undefined);
-    this.#supervisor = new Supervisor(clock, new Backoff(clock, random), core.depthMax, (opened, failed) => {
-      try {
-        opened(this.#start());
-      } catch (thrown) {
-        if (!(thrown instanceof GatewayError)) throw thrown;
-        core.cell.bumpFailures();
-        failed(thrown);
-      }
+    this.#keeper = new Keeper(core, {
+      kind: 'modern',
+      voiceOf: (shift) => new ModernVoice(core, shift),
+      prepare: (_shift, ready) => ready(),
+      isWanted: () => false,
+      onOver: () => undefined,
     });
   }
 
-  /** Calls that clients wait for. */
-  get awaited(): number {
-    return this.#calls.awaited;
-  }
-
-  /** Calls that wait for a start. */
-  get waiting(): number {
-    return this.#supervisor.waiting;
-  }
-
-  /** True when its process has calls in flight. */
-  get busy(): boolean {
-    return this.#calls.size > 0;
+  /** Its process, and who waits for it. */
+  get keeper(): Keeper {
+    return this.#keeper;
   }
 
   /** Sends a request; `firstByteMs` bounds the wait for its first message, listens excepted. */
@@ -68,35 +61,35 @@ export class SharedChild {
       reply.fail(fit);
       return;
     }
-    if (this.#supervisor.current !== null) this.#core.cell.bumpReuses();
-    let call: Call | null = null;
+    const { cell, deadlines, keep } = this.#core;
+    if (this.#keeper.current !== null) cell.bumpReuses();
+    let sent: { readonly call: Call | null; readonly calls: CallTable } | null = null;
     const exempt = isMethod(message, METHOD.listen);
-    const deadline = exempt ? null : this.#core.deadlines.set(firstByteMs, () => expire());
+    const deadline = exempt ? null : deadlines.set(firstByteMs, () => expire());
     const waiter = {
-      ready: () => {
-        call = this.#calls.send(fit, { reply, deadline, onAnswer: null });
+      ready: ({ calls, pipe }: Shift) => {
+        sent = { call: calls.send(fit, { reply, deadline, onAnswer: null }), calls };
+        if (!pipe.hasAnswered && PROMPT.has(methodOf(fit.body, fit.envelope))) pipe.awaitAnswer(keep.startMs);
       },
       failed: (error: GatewayError) => {
-        this.#core.deadlines.clear(deadline);
+        deadlines.clear(deadline);
         reply.fail(error);
       },
     };
     const expire = (): void => {
-      this.#supervisor.withdraw(waiter);
-      if (call !== null) {
-        this.#calls.expire(call);
-        return;
-      }
-      reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT', 'its process did not start in time'));
+      this.#keeper.withdraw(waiter);
+      if (sent === null) {
+        reply.fail(new GatewayError('GW_UPSTREAM_TIMEOUT', 'its process did not start in time'));
+      } else if (sent.call !== null) sent.calls.expire(sent.call);
     };
     reply.ownedBy({
       onLeft: () => {
-        this.#supervisor.withdraw(waiter);
-        this.#core.deadlines.clear(deadline);
-        if (call !== null) this.#calls.cancel(call, 'the client left');
+        this.#keeper.withdraw(waiter);
+        deadlines.clear(deadline);
+        if (sent !== null && sent.call !== null) sent.calls.cancel(sent.call, 'the client left');
       },
     });
-    this.#supervisor.use(waiter);
+    this.#keeper.use(waiter);
   }
 
   /**
@@ -113,8 +106,8 @@ export class SharedChild {
       reply.fail(fit);
       return;
     }
-    this.#supervisor.use({
-      ready: (pipe) => {
+    this.#keeper.use({
+      ready: ({ pipe }) => {
         if (!pipe.hasRoom(fit.body.length)) return reply.fail(new GatewayError('GW_UPSTREAM_BUSY'));
         pipe.write(fit.body, fit.edits);
         reply.empty(202);
@@ -122,53 +115,35 @@ export class SharedChild {
       failed: (error) => reply.fail(error),
     });
   }
+}
 
-  /** Ends every listen: they never end by themselves. */
-  endListens(): void {
-    for (const call of [...this.#calls.all()]) if (call.kind === 'listen') this.#calls.finish(call);
+/** Where what a modern child says goes. */
+class ModernVoice implements ChildVoice {
+  readonly #core: StdioCore;
+  readonly #shift: Shift;
+
+  constructor(core: StdioCore, shift: Shift) {
+    this.#core = core;
+    this.#shift = shift;
   }
 
-  /** Fails what is in flight, stops the child with the graces given in ms, and starts none again. */
-  stop(error: GatewayError, stopGraceMs: number, killGraceMs: number): void {
-    this.#supervisor.close(error);
-    this.#calls.failAll(error);
-    this.#pipe?.stop(stopGraceMs, killGraceMs);
-  }
-
-  #start(): ChildPipe {
-    const reader = new MessageReader(this.#core.scanner, this.#core.log, {
-      onAnswer: (line, envelope) => {
-        if (!this.#calls.answer(line, envelope))
-          this.#core.log.debug('dropped a reply that no call waits for');
-      },
-      onRequest: (line, envelope) => this.#refuseRequest(line, envelope),
-      onNotification: (line, envelope) => this.#onNotification(line, envelope),
-    });
-    const pipe = this.#core.start({
-      onLine: (line) => reader.read(line),
-      onGone: (reason, lived) => {
-        this.#pipe = null;
-        this.#supervisor.died(lived);
-        this.#calls.failAll(new GatewayError('GW_UPSTREAM_EXITED', reason));
-      },
-    });
-    this.#pipe = pipe;
-    this.#calls.attach(pipe);
-    return pipe;
+  onAnswer(line: Uint8Array, envelope: Int32Array): void {
+    if (!this.#shift.calls.answer(line, envelope))
+      this.#core.log.debug('dropped a reply that no call waits for');
   }
 
   /** Modern servers send no requests (2026-07-28 §messages); one that does must not wait for ever. */
-  #refuseRequest(line: Uint8Array, envelope: Int32Array): void {
+  onRequest(line: Uint8Array, envelope: Int32Array): void {
     const id = spanOf(line, envelope, ENVELOPE.id);
     if (id === null || isAmbiguous(envelope)) return;
     const outcome = spanIs(line, envelope, ENVELOPE.method, METHOD.ping)
       ? '"result":{}'
       : `"error":{"code":${RPC.methodNotFound},"message":"A server of this revision sends no requests"}`;
     this.#core.log.debug('answered a request of the MCP server', { method: methodOf(line, envelope) });
-    this.#pipe?.write(response(id, outcome), []);
+    this.#shift.pipe.write(response(id, outcome), []);
   }
 
-  #onNotification(line: Uint8Array, envelope: Int32Array): void {
+  onNotification(line: Uint8Array, envelope: Int32Array): void {
     const method = methodOf(line, envelope);
     if (isAmbiguous(envelope)) {
       this.#drop(method, 'a key appears twice');
@@ -192,36 +167,36 @@ export class SharedChild {
       this.#drop(method, 'it names no call');
       return;
     }
-    this.#calls.event(call, line, []);
+    this.#shift.calls.event(call, line, []);
   }
 
   #toListen(line: Uint8Array, envelope: Int32Array, method: string): void {
-    const call = this.#calls.byId(line, envelope, ENVELOPE.metaSubscriptionId);
+    const call = this.#shift.calls.byId(line, envelope, ENVELOPE.metaSubscriptionId);
     if (call?.kind !== 'listen') {
       this.#drop(method, 'its subscription is not open');
       return;
     }
-    this.#calls.event(call, line, [editOf(envelope, ENVELOPE.metaSubscriptionId, call.idRaw)]);
+    this.#shift.calls.event(call, line, [editOf(envelope, ENVELOPE.metaSubscriptionId, call.idRaw)]);
   }
 
   #toToken(line: Uint8Array, envelope: Int32Array): void {
-    const call = this.#calls.byId(line, envelope, ENVELOPE.progressToken);
+    const call = this.#shift.calls.byId(line, envelope, ENVELOPE.progressToken);
     if (call === null || call.tokenRaw === null) {
       this.#drop(METHOD.progress, 'its token is of no call in flight');
       return;
     }
-    this.#calls.event(call, line, [editOf(envelope, ENVELOPE.progressToken, call.tokenRaw)]);
+    this.#shift.calls.event(call, line, [editOf(envelope, ENVELOPE.progressToken, call.tokenRaw)]);
   }
 
   /** The child ends a listen: its stream carries the notification and ends. */
   #tearDown(line: Uint8Array, envelope: Int32Array): void {
-    const call = this.#calls.byId(line, envelope, ENVELOPE.requestId);
+    const call = this.#shift.calls.byId(line, envelope, ENVELOPE.requestId);
     if (call?.kind !== 'listen') {
       this.#drop(METHOD.cancelled, 'it names no open listen');
       return;
     }
-    this.#calls.event(call, line, [editOf(envelope, ENVELOPE.requestId, call.idRaw)]);
-    this.#calls.finish(call);
+    this.#shift.calls.event(call, line, [editOf(envelope, ENVELOPE.requestId, call.idRaw)]);
+    this.#shift.calls.finish(call);
   }
 
   /**
@@ -231,7 +206,7 @@ export class SharedChild {
   #cause(method: string): Call | null {
     const logs = method === 'notifications/message';
     let found: Call | null = null;
-    for (const call of this.#calls.all()) {
+    for (const call of this.#shift.calls.all()) {
       if (call.kind === 'listen' || (logs && !call.asksLog)) continue;
       if (found !== null) return null;
       found = call;

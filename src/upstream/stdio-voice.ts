@@ -3,8 +3,9 @@
 // one; requests of the child are remembered, so that only answers that it waits for reach it.
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE } from '../scan/contract.ts';
-import type { Call, CallTable } from './stdio-calls.ts';
-import type { StdioCore } from './stdio-core.ts';
+import type { SessionCore } from './message-pipe.ts';
+import type { Call } from './stdio-call.ts';
+import type { CallTable } from './stdio-calls.ts';
 import { idKey } from './stdio-ids.ts';
 import type { Inbox } from './stdio-inbox.ts';
 import { type ChildVoice, methodOf, response, spanOf } from './stdio-message.ts';
@@ -15,14 +16,14 @@ const ASKED_MAX = 1_024;
 
 /** Hears one session's children. */
 export class SessionVoice implements ChildVoice {
-  readonly #core: StdioCore;
+  readonly #core: SessionCore;
   readonly #calls: CallTable;
   readonly #inbox: Inbox;
   readonly #write: (line: Uint8Array) => void;
   /** Requests of the child without an answer yet → the stream that carried them; null for the session's own. */
   readonly #asked = new Map<string, CallReply | null>();
 
-  constructor(core: StdioCore, calls: CallTable, inbox: Inbox, write: (line: Uint8Array) => void) {
+  constructor(core: SessionCore, calls: CallTable, inbox: Inbox, write: (line: Uint8Array) => void) {
     this.#core = core;
     this.#calls = calls;
     this.#inbox = inbox;

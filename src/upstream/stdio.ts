@@ -1,24 +1,23 @@
-// A stdio MCP server with a Streamable-HTTP face: modern requests share one child, each legacy session has its own.
-// Called by worker.ts (makes it) and proxy (through upstream.ts). Promises: what upstream.ts promises; nothing comes to
+// A stdio MCP server with a Streamable-HTTP face: modern requests share a child, each legacy session has its own, unless the operator
+// would have it otherwise (`sharing`).
+// Called by create.ts (makes it) and proxy (through upstream.ts). Promises: what upstream.ts promises; nothing comes to
 // the sink before send() has returned; close() leaves no process behind.
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
-import { METHOD } from '../mcp/protocol.ts';
 import { type PoolCell, soloCell } from '../memory/cells.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import { firstByteBoundMs } from './deadline.ts';
+import { LegacySessions } from './legacy-sessions.ts';
 import type { ServerSpec } from './spec.ts';
 import { StdioCore } from './stdio-core.ts';
-import { isMethod, type Message, place, response, spanOf, splitBatch } from './stdio-message.ts';
+import { place } from './stdio-message.ts';
+import { ModernChildren } from './stdio-modern.ts';
 import { Reply } from './stdio-reply.ts';
-import { LegacySession } from './stdio-session.ts';
-import { SharedChild } from './stdio-shared.ts';
-import { Backoff } from './supervise.ts';
+import { Together } from './stdio-together.ts';
 import type { Upstream, UpstreamCall, UpstreamRequest, UpstreamSink, UpstreamStats } from './upstream.ts';
 
-const SESSION_ID_BYTES = 32;
 /** Part of close()'s time that is kept for stopping the processes, at most. */
 const STOP_MS_MAX = 1_000;
 /** Time past SIGKILL after which close() stops waiting for a process that the kernel does not end. */
@@ -48,17 +47,16 @@ class StdioUpstream implements Upstream {
   readonly transport = 'stdio';
   readonly #options: StdioUpstreamOptions;
   readonly #core: StdioCore;
-  readonly #shared: SharedChild;
-  readonly #births: Backoff;
-  /** Sessions by id, and all of them, those that are not open yet included. */
-  readonly #byId = new Map<string, LegacySession>();
-  readonly #sessions = new Set<LegacySession>();
+  readonly #modern: ModernChildren;
+  readonly #sessions: LegacySessions;
+  /** The child of all legacy sessions; null where each has its own. */
+  readonly #together: Together | null;
   #closing: GatewayError | null = null;
   #onChange: () => void = () => undefined;
   #isToTell = false;
 
   constructor(options: StdioUpstreamOptions) {
-    const { runtime, scanner, spec, log } = options;
+    const { runtime, scanner, spec, log, sessionsMax } = options;
     const { target } = spec;
     assert(target.kind === 'stdio', 'a stdio upstream has a stdio target');
     this.name = spec.name;
@@ -75,18 +73,48 @@ class StdioUpstream implements Upstream {
       log: log.with({ server: spec.name }),
       cell: options.cell ?? soloCell(),
       changed,
+      warmRoom: () => sessionsMax - this.#sessions.count,
     });
-    this.#shared = new SharedChild(this.#core);
-    this.#births = new Backoff(runtime.clock, runtime.random);
+    this.#modern = new ModernChildren(this.#core);
+    this.#together = target.keep.sharing === 'shared' ? new Together(this.#core) : null;
+    const begin = this.#together === null ? null : this.#together.begin.bind(this.#together);
+    this.#sessions = new LegacySessions(this.#core, options, begin);
+    // Elsewhere the first session tells that the server has any.
+    if (spec.era === 'legacy') this.#core.warm.refill();
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     const reply = new Reply(sink, this.#core.runtime.clock);
-    const refusal = this.#take(request, reply);
+    const isModern = request.verb === 'POST' && request.era === 'modern';
+    const refusal = isModern ? this.#modernPost(request, reply) : this.#sessions.take(request, reply);
     if (refusal !== null) reply.fail(refusal);
     reply.release();
     this.#tellSoon();
     return reply;
+  }
+
+  /** Starts the exchange, or says why it is refused. */
+  #modernPost(request: UpstreamRequest, reply: Reply): GatewayError | null {
+    const { envelope, body, edits } = request;
+    if (this.#closing !== null) return this.#closing;
+    if (envelope === null) return new GatewayError('GW_MCP_BATCH', 'this revision has no batches');
+    const child = this.#modern.of(request.client.principal, this.#options.sessionsMax);
+    if (child instanceof GatewayError) return child;
+    const message = { body, envelope, edits };
+    switch (place(envelope, ENVELOPE.kind)) {
+      case KIND.request:
+        child.request(message, reply, firstByteBoundMs(this.#core.spec, request));
+        return null;
+      case KIND.notification:
+        child.notify(message, reply);
+        return null;
+      default:
+        return new GatewayError('GW_MCP_MESSAGE', 'clients of this revision send requests and notifications');
+    }
+  }
+
+  releaseShared(): void {
+    this.#modern.release();
   }
 
   /** Other threads see the numbers of the last turn: to count anew for each call would cost each call a look at all sessions. */
@@ -105,9 +133,8 @@ class StdioUpstream implements Upstream {
 
   stats(): UpstreamStats {
     const { cell, pipes } = this.#core;
-    const sessions = [...this.#sessions];
-    const busy = sessions.filter((session) => session.busy).length + (this.#shared.busy ? 1 : 0);
-    const waiting = sessions.reduce((sum, session) => sum + session.waiting, this.#shared.waiting);
+    const busy = (this.#together?.keeper.busy ?? this.#sessions.busy) + this.#modern.busy;
+    const waiting = this.#sessions.waiting + this.#modern.waiting;
     const total = pipes.size;
     return {
       ...cell.numbers(),
@@ -115,110 +142,8 @@ class StdioUpstream implements Upstream {
       busy,
       idle: Math.max(0, total - busy),
       waiting,
-      sessions: this.#byId.size,
+      sessions: this.#sessions.size,
     };
-  }
-
-  // ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Starts the exchange, or says why it is refused; so do the four that follow. */
-  #take(request: UpstreamRequest, reply: Reply): GatewayError | null {
-    if (request.verb !== 'POST') return this.#onSession(request, reply);
-    return request.era === 'modern' ? this.#modern(request, reply) : this.#legacy(request, reply);
-  }
-
-  #modern(request: UpstreamRequest, reply: Reply): GatewayError | null {
-    const { envelope, body, edits } = request;
-    if (this.#closing !== null) return this.#closing;
-    if (envelope === null) return new GatewayError('GW_MCP_BATCH', 'this revision has no batches');
-    const message = { body, envelope, edits };
-    switch (place(envelope, ENVELOPE.kind)) {
-      case KIND.request:
-        this.#shared.request(message, reply, firstByteBoundMs(this.#core.spec, request));
-        return null;
-      case KIND.notification:
-        this.#shared.notify(message, reply);
-        return null;
-      default:
-        return new GatewayError('GW_MCP_MESSAGE', 'clients of this revision send requests and notifications');
-    }
-  }
-
-  #legacy(request: UpstreamRequest, reply: Reply): GatewayError | null {
-    const messages = this.#messagesOf(request);
-    if (messages instanceof GatewayError) return messages;
-    const asks = messages.some((message) => place(message.envelope, ENVELOPE.kind) === KIND.request);
-    // While draining, answers to the server's questions still pass: calls under way may need them to end.
-    if (asks && this.#closing !== null) return this.#closing;
-    const firstByteMs = firstByteBoundMs(this.#core.spec, request);
-    const [first] = messages;
-    if (request.session !== null) {
-      const session = this.#byId.get(request.session);
-      session?.post(messages, reply, firstByteMs);
-      return session === undefined ? new GatewayError('GW_SESSION_UNKNOWN') : null;
-    }
-    if (!asks || first === undefined || messages.length > 1) return new GatewayError('GW_SESSION_MISSING');
-    if (isMethod(first, METHOD.initialize)) return this.#open(first, reply, firstByteMs);
-    return isMethod(first, METHOD.ping) ? this.#pong(first, reply) : new GatewayError('GW_SESSION_MISSING');
-  }
-
-  #messagesOf(request: UpstreamRequest): readonly Message[] | GatewayError {
-    const { envelope, body, edits } = request;
-    return envelope === null ? splitBatch(this.#core.scanner, body) : [{ body, envelope, edits }];
-  }
-
-  /** GET and DELETE. */
-  #onSession(request: UpstreamRequest, reply: Reply): GatewayError | null {
-    if (request.session === null) return new GatewayError('GW_SESSION_MISSING');
-    const session = this.#byId.get(request.session);
-    if (session === undefined) return new GatewayError('GW_SESSION_UNKNOWN');
-    if (request.verb === 'DELETE') {
-      session.end(new GatewayError('GW_SESSION_UNKNOWN', 'the client ended it'));
-      reply.empty(200);
-      return null;
-    }
-    if (this.#closing === null) session.listen(reply);
-    return this.#closing;
-  }
-
-  /** A ping outside any session asks about the gateway, not about a process that would have to be started for it. */
-  #pong(ping: Message, reply: Reply): null {
-    const id = spanOf(ping.body, ping.envelope, ENVELOPE.id);
-    if (id !== null) reply.answer(response(id, '"result":{}'), [], 200, null);
-    return null;
-  }
-
-  #open(initialize: Message, reply: Reply, firstByteMs: number): GatewayError | null {
-    const { sessionsMax } = this.#options;
-    if (this.#sessions.size >= sessionsMax)
-      return new GatewayError('GW_SESSION_LIMIT', `${sessionsMax} are open`);
-    const { random } = this.#core.runtime;
-    let id = '';
-    const session = new LegacySession(this.#core, this.#births, {
-      onOpen: (opened) => {
-        id = random.bytes(SESSION_ID_BYTES).toBase64({ alphabet: 'base64url', omitPadding: true });
-        this.#byId.set(id, opened);
-        this.#watchIdle(opened, this.#options.sessionIdleMs);
-        return id;
-      },
-      onEnd: (ended) => {
-        this.#byId.delete(id);
-        this.#sessions.delete(ended);
-      },
-    });
-    this.#sessions.add(session);
-    session.initialize(initialize, reply, firstByteMs);
-    return null;
-  }
-
-  #watchIdle(session: LegacySession, afterMs: number): void {
-    this.#core.deadlines.set(afterMs, () => {
-      if (!this.#sessions.has(session)) return;
-      const leftMs = this.#options.sessionIdleMs - session.idleMs();
-      if (leftMs > 0) return this.#watchIdle(session, leftMs);
-      this.#core.log.info('ended an idle session');
-      session.end(new GatewayError('GW_SESSION_UNKNOWN', 'it was idle for too long'));
-    });
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,12 +156,14 @@ class StdioUpstream implements Upstream {
     this.#closing ??= closing;
     const stopMs = Math.min(withinMs / 2, STOP_MS_MAX);
     if (first) {
-      this.#shared.endListens();
-      for (const session of this.#sessions) session.endStream();
+      this.#core.warm.close(withinMs / 2, withinMs / 2);
+      this.#modern.endListens();
+      this.#sessions.drain(closing);
       await this.#until(() => this.#awaited() === 0, withinMs - stopMs);
       const graceMs = Math.max(0, (withinMs - (clock.now() - startedAt)) / 2);
-      this.#shared.stop(closing, graceMs, graceMs);
-      for (const session of [...this.#sessions]) session.end(closing, graceMs, graceMs);
+      this.#modern.stop(closing, graceMs);
+      this.#sessions.end(closing, graceMs);
+      this.#together?.keeper.stop(closing, graceMs, graceMs);
     }
     const gone = (): boolean => this.#core.pipes.size === 0;
     await this.#until(gone, Math.max(0, withinMs - (clock.now() - startedAt)));
@@ -247,9 +174,7 @@ class StdioUpstream implements Upstream {
   }
 
   #awaited(): number {
-    let count = this.#shared.awaited + this.#shared.waiting;
-    for (const session of this.#sessions) count += session.awaited + session.waiting;
-    return count;
+    return this.#modern.awaited + this.#sessions.awaited;
   }
 
   /** Resolves when the condition holds, which is asked after every change, or after `withinMs`. */

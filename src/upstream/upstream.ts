@@ -24,6 +24,8 @@ export const NO_CLIENT: ClientKey = Object.freeze({ principal: '', endpoint: '' 
  */
 export interface UpstreamRequest {
   readonly verb: 'POST' | 'GET' | 'DELETE';
+  /** Path and query to ask for instead of the target's, for a server that names one of its own; over HTTP only. */
+  readonly path?: string;
   readonly era: Era;
   /** The message as the client sent it, EMPTY for GET and DELETE. Never written to. */
   readonly body: Uint8Array;
@@ -39,6 +41,8 @@ export interface UpstreamRequest {
   readonly exchangeId: string;
   /** Who the client is ('' where nobody is asked) and the path it came by: nothing that a server is asked for one client may serve another. */
   readonly client: ClientKey;
+  /** True when its client has no headers to mirror the body in, since it speaks to the gateway over stdio or HTTP+SSE. Absent: it has. */
+  readonly isUnmirrored?: boolean;
   /** May be 0: then the server's configured time-outs hold. Otherwise an earlier bound on the first byte, in ms. */
   readonly timeoutMs: number;
 }
@@ -80,6 +84,8 @@ export interface UpstreamCall {
    * (notifications/cancelled), a legacy one goes on and its reply is dropped.
    */
   abort(): void;
+  /** The call may last for minutes from now on, as a stream that waits does: its place among those that run is given to others. Absent: nothing is bounded. */
+  outlast?(): void;
 }
 
 /** What a gauge or a test may want to know; all counts. */
@@ -108,6 +114,8 @@ export interface Upstream {
   sweep?(): void;
   /** Another worker says that it is this one's turn to connect, or that it waits for a connection that is idle here. */
   nudged?(): void;
+  /** No modern request will follow soon, so that a process that is kept for them is of no use: it ends once it has no calls. A later one starts it again. */
+  releaseShared?(): void;
   /** Lets running calls finish, takes no new ones, then closes; resolves when nothing is left, children included. `withinMs` bounds it. */
   close(withinMs: number): Promise<void>;
 }

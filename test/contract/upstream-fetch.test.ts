@@ -210,6 +210,30 @@ describe('what fetch() does by itself', () => {
     expect((await call(endless)).error?.code).toBe('GW_UPSTREAM_TIMEOUT');
   });
 
+  test('a stream of a GET leaves its place to others', async () => {
+    const server = new RawServer();
+    server.onRequest = ({ head }, connection) =>
+      connection.send(
+        head.startsWith('GET /elsewhere ')
+          ? 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n:\n\n'
+          : 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}',
+      );
+    const listener = listenRaw(server);
+    stops.push(() => listener.stop());
+    const upstream = connectTo(listener.port, { connectionsMax: 1 });
+    const streams = Array.from({ length: 3 }, () => {
+      const witness = new Witness();
+      const parts = { verb: 'GET', path: '/elsewhere', body: new Uint8Array(0), envelope: null } as const;
+      return { witness, call: upstream.send(callOf('legacy', 1, 'echo', 'hi', parts), witness) };
+    });
+    await until(() => streams.every(({ witness }) => witness.head !== null));
+    expect((await call(upstream)).body).toBe('{}');
+    expect(upstream.stats()).toMatchObject({ busy: 3, waiting: 0 });
+    for (const stream of streams) stream.call.abort();
+    await until(() => upstream.stats().busy === 0);
+    await until(() => server.connections.size === 0);
+  });
+
   test('headers are ours, the configured ones, and those of the caller that are allowed', async () => {
     const { server, port } = raw('HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n');
     const upstream = connectTo(port, { headers: ['authorization', 'Bearer configured'] });

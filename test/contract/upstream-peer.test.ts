@@ -61,7 +61,11 @@ function makeWorld(ringBytes: number, settings: WorldSettings): UpstreamWorld & 
   if (home === undefined || asker === undefined) throw new Error('two workers have two links');
   const server = deeds.upstream(settings);
   servePeers(home, scanner, (name) => (name === 'fake' ? server : null));
-  const peer = createPeerUpstream({ link: asker, local: deeds.upstream(settings) });
+  const peer = createPeerUpstream({
+    link: asker,
+    local: deeds.upstream(settings),
+    sharesSessions: false,
+  });
   return {
     links,
     upstream: {
@@ -119,7 +123,7 @@ test('in its home a server is reached without a detour', () => {
   const link = links[HOME];
   if (link === undefined) throw new Error('no link');
   const local = deeds.upstream({});
-  expect(createPeerUpstream({ link, local })).toBe(local);
+  expect(createPeerUpstream({ link, local, sharesSessions: false })).toBe(local);
 });
 
 afterAll(() => expect(faults).toEqual([]));

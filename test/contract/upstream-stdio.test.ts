@@ -5,6 +5,7 @@ import type { GatewayError } from '../../src/base/errors.ts';
 import { SILENT } from '../../src/observe/log.ts';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
 import { chooseScanner } from '../../src/scan/scan.ts';
+import { KEEP_DEFAULTS } from '../../src/upstream/spec.ts';
 import { createStdioUpstream } from '../../src/upstream/stdio.ts';
 import type { Era, ReplyHead, Upstream } from '../../src/upstream/upstream.ts';
 import { describeUpstream, messageOf, type UpstreamWorld, type WorldSettings } from './upstream.ts';
@@ -74,7 +75,14 @@ function upstreamTo(port: number, settings: WorldSettings): Upstream {
     scanner,
     spec: {
       name: 'contract',
-      target: { kind: 'stdio', command: process.execPath, args: [CHILD], cwd: null, env },
+      target: {
+        kind: 'stdio',
+        command: process.execPath,
+        args: [CHILD],
+        cwd: null,
+        env,
+        keep: KEEP_DEFAULTS,
+      },
       forwardHeaders: [],
       connectTimeoutMs: 10_000,
       firstByteTimeoutMs: firstByteTimeoutMs * START_FACTOR,

@@ -94,6 +94,17 @@ describe('clients', () => {
     expect(outcome.servers).toMatchObject({ a: { command: 'x' }, b: { url: 'http://b/' } });
   });
 
+  test('types of servers behind a URL', async () => {
+    const types = ['sse', 'SSE', 'http', 'streamableHttp', 'streamable-http', 'auto'];
+    const mcpServers = Object.fromEntries(types.map((type, i) => [`s${i}`, { type, url: 'http://x/' }]));
+    const outcome = await servers({ mcpServers: { ...mcpServers, s9: { url: 'http://x/' } } });
+    const found = Object.values(outcome.servers).map(
+      (server) => (server as { transport?: string }).transport,
+    );
+    const streamable = 'streamable-http';
+    expect(found).toEqual(['sse', 'sse', streamable, streamable, streamable, 'auto', 'auto']);
+  });
+
   test('our own options may stand beside mcpServers', async () => {
     const { config } = await servers({ listen: { port: 1 }, mcpServers: { a: { command: 'x' } } });
     expect(config.listen.port).toBe(1);
@@ -105,7 +116,7 @@ describe('clients', () => {
   });
 
   const refused: readonly [string, unknown, string, string][] = [
-    ['sse', { type: 'sse', url: 'http://x/sse' }, 'mcpServers.a.type', 'not supported'],
+    ['sse without a url', { type: 'sse', command: 'x' }, 'mcpServers.a.type', 'without a url'],
     ['an unknown transport', { type: 'ws', url: 'ws://x' }, 'mcpServers.a.type', 'allowed: stdio, http'],
     ['a type that does not fit', { type: 'http', command: 'x' }, 'mcpServers.a.type', 'without a url'],
     [

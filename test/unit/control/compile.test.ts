@@ -41,6 +41,33 @@ describe('endpoints', () => {
   });
 });
 
+describe('replicas', () => {
+  const place = (port: number) => ({ url: `http://docs.example:${port}/mcp` });
+
+  test('the first is the target, the others stand beside it, and all have the options of the server', () => {
+    const server = { replicas: [place(1), place(2), place(3)], headers: { 'X-Key': 'k' }, connectionsMax: 7 };
+    const [compiled] = snapshot({ servers: { docs: server } }).servers;
+    const all = [compiled?.target, ...(compiled?.replicas ?? [])];
+    expect(all.map((one) => (one?.kind === 'http' ? one.port : 0))).toEqual([1, 2, 3]);
+    for (const one of all) expect(one).toMatchObject({ headers: ['x-key', 'k'], connectionsMax: 7 });
+  });
+
+  test('one alone is as good as a url', () => {
+    const [one] = snapshot({ servers: { docs: { replicas: [place(1)] } } }).servers;
+    const [other] = snapshot({ servers: { docs: place(1) } }).servers;
+    expect(one).toEqual(other);
+  });
+
+  test.each([
+    ['both', { ...place(1), replicas: [place(2)] }],
+    ['neither', { headers: {} }],
+    ['none', { replicas: [] }],
+    ['no url', { replicas: [{}] }],
+  ])('%s is refused', (_what, server) => {
+    expect(configSchema.safeParse({ servers: { docs: server } }).success).toBe(false);
+  });
+});
+
 describe('hosts', () => {
   const loopback = ['localhost', '127.0.0.1', '[::1]'];
   test.each([

@@ -100,7 +100,11 @@ test('a call ends once, whatever comes first', () => {
     const sink = new Caught();
     sink.onHead(headOf(new Response(null)));
     let ended = 0;
-    const call = new FetchCall({ request: requestOf(), sink, clock, firstByteMs: 50, ended: () => ended++ });
+    const call = new FetchCall({
+      ...{ request: requestOf(), sink, clock, firstByteMs: 50 },
+      ended: () => ended++,
+      outlasts: () => undefined,
+    });
     call.watchFirstByte('GW_UPSTREAM_TIMEOUT', 'late');
     if (first === 'deadline') clock.advance(50);
     else if (first === 'fail') call.fail(new GatewayError('GW_UPSTREAM_CLOSED'));

@@ -41,6 +41,28 @@ describe('the bytes of a head', () => {
     );
   });
 
+  test('with a path of its own, which the next request does not have', () => {
+    const head = new RequestHead(target({ headers: ['x-configured', 'c'] }));
+    const text = (parts: Parts): string => decode(head.scratch, 0, head.write(requestOf(parts), 2));
+    const plain = text({});
+    const path = '/messages?sessionId=1';
+    expect(text({ path })).toBe(plain.replace('/mcp', path));
+    expect(text({})).toBe(plain);
+    expect(text({ verb: 'GET', path })).toStartWith(`GET ${path} HTTP/1.1\r\nhost: mcp.example:8080\r\n`);
+    expect(text({ path: '/' })).toBe(plain.replace('/mcp', '/'));
+    for (const bad of [
+      '',
+      'x',
+      'http://x/',
+      '/a b',
+      '/a\r\nb: c',
+      '/\u0100',
+      `/${'x'.repeat(SCRATCH_BYTES)}`,
+    ])
+      expect(head.write(requestOf({ path: bad }), 2)).toBe(-1);
+    expect(text({})).toBe(plain);
+  });
+
   test('of one verb after another from one scratch', () => {
     const head = new RequestHead(target());
     for (const verb of ['POST', 'GET', 'POST', 'DELETE', 'DELETE', 'POST'] as const) {

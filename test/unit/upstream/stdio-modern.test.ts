@@ -398,7 +398,7 @@ describe('leaving and deadlines', () => {
   });
 
   test('no timer runs once nothing waits', () => {
-    const world = new StdioWorld();
+    const world = new StdioWorld({ spec: stdioSpec('played', [], {}, { idleMs: 0 }) });
     for (let i = 0; i < 3; i++) {
       world.send(modern(i, 'tools/call'));
       answer(world, idOf(world));

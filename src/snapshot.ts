@@ -30,6 +30,9 @@ export interface FrontSpec {
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
   readonly memberTimeoutMs: number;
+  /** Calls of one worker that may wait for their clients' answers, and for how long. */
+  readonly parkedMax: number;
+  readonly parkedMs: number;
   readonly drainMs: number;
 }
 

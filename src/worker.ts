@@ -29,6 +29,7 @@ import type { UpstreamParts } from './upstream/create.ts';
 import { servePeers } from './upstream/peer.ts';
 import { PeerLink } from './upstream/peer-link.ts';
 import { ONLY_WORKER, type PeerEvents, type WorkerPlace } from './upstream/peers.ts';
+import { cellsOf } from './upstream/spec.ts';
 import type { Upstream, UpstreamStats } from './upstream/upstream.ts';
 import { createMembers } from './worker/members.ts';
 
@@ -109,7 +110,8 @@ export class DataPlane implements PeerEvents {
     this.#link = this.#newLink(options.memory);
     const handover = this.#link === null ? null : new Handover(this.#link, options.scanner, NODE);
     const { servers, endpoints } = options.snapshot;
-    const memory = options.memory ?? createMemory(soloShape(servers.length, endpoints.length), clock.wall());
+    const memory =
+      options.memory ?? createMemory(soloShape(cellsOf(servers), endpoints.length), clock.wall());
     // Whose cells in that memory are this plane's.
     const stripe = options.memory === undefined ? 0 : worker;
     this.#recorder = new Recorder({ memory, worker: stripe, endpoints, clock });
@@ -124,7 +126,7 @@ export class DataPlane implements PeerEvents {
       nudge: (to, server) => this.#link?.nudge(to, server),
       onLocal: (name, upstream) => this.#locals.set(name, upstream),
     };
-    this.#members = createMembers(parts, options.snapshot);
+    this.#members = createMembers(parts, options.snapshot, this.#handles);
     const table = options.routes ?? RouteTable.of(routesOf(options.snapshot)).memory;
     const routes = new Routes(options.scanner, table);
     this.#targets = new Map(
@@ -135,12 +137,11 @@ export class DataPlane implements PeerEvents {
     );
     this.#pipeline = new Pipeline(options.scanner, this.#targets, this.#spare);
     this.#front = new Front({
-      snapshot: options.snapshot,
+      ...options,
       pipeline: this.#pipeline,
       handles: this.#handles,
       handover,
       clock,
-      log: options.log,
       newId: () => this.#newId(),
       recorder: this.#recorder,
     });
@@ -174,6 +175,9 @@ export class DataPlane implements PeerEvents {
       onNudge: (server) => this.#members[server]?.upstream.nudged?.(),
     });
     servePeers(link, this.#scanner, (server) => this.#locals.get(server) ?? null);
+    const bridged = (server: string): Upstream | null =>
+      this.#members.find(({ spec }) => spec.name === server)?.upstream ?? null;
+    servePeers(link, this.#scanner, bridged, 'bridge');
     return link;
   }
 

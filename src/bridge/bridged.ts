@@ -7,10 +7,13 @@ import type {
   UpstreamSink,
   UpstreamStats,
 } from '../upstream/upstream.ts';
+import { EraRouter } from './era.ts';
 import type { Face, FaceParts } from './face.ts';
 
 /** What a bridged server is made of. */
 export interface BridgedParts extends FaceParts {
+  /** The server without what heals clients' own sessions: the face for modern clients sees to those that it has. */
+  readonly plain: Upstream;
   /** Makes the face for modern clients of a legacy server; called once, when it is first needed. */
   readonly modernFace: (parts: FaceParts) => Face;
   /** The other way round. */
@@ -26,31 +29,43 @@ class Bridged implements Upstream {
   readonly name: string;
   readonly transport: Upstream['transport'];
   readonly #parts: BridgedParts;
+  /** Null when the configuration says which era the server speaks. */
+  readonly #router: EraRouter | null;
   #modern: Face | null = null;
   #legacy: Face | null = null;
 
   constructor(parts: BridgedParts) {
-    this.name = parts.inner.name;
-    this.transport = parts.inner.transport;
+    const { inner, spec } = parts;
+    this.name = inner.name;
+    this.transport = inner.transport;
     this.#parts = parts;
+    const faces = { modern: () => this.#face('modern'), legacy: () => this.#face('legacy') };
+    this.#router = spec.era === 'auto' ? new EraRouter(parts, faces) : null;
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
-    const { era } = this.#parts.spec;
-    if (era === 'auto' || era === request.era) return this.#parts.inner.send(request, sink);
-    return this.#face(request.era).send(request, sink);
+    if (this.#router !== null) return this.#router.send(request, sink);
+    const { inner, spec } = this.#parts;
+    return (spec.era === request.era ? inner : this.#face(request.era)).send(request, sink);
   }
 
   #face(era: UpstreamRequest['era']): Face {
+    const { modernFace, legacyFace, plain, inner } = this.#parts;
     if (era === 'modern') {
-      this.#modern ??= this.#parts.modernFace(this.#parts);
+      this.#modern ??= modernFace({ ...this.#parts, inner: this.#seenBy(plain) });
       return this.#modern;
     }
-    this.#legacy ??= this.#parts.legacyFace(this.#parts);
+    this.#legacy ??= legacyFace({ ...this.#parts, inner: this.#seenBy(inner) });
     return this.#legacy;
   }
 
+  /** The server as a face sees it. */
+  #seenBy(way: Upstream): Upstream {
+    return this.#router === null ? way : new RoutedInner(way, this.#router);
+  }
+
   sweep(): void {
+    this.#router?.sweep();
     this.#modern?.sweep();
     this.#legacy?.sweep();
     this.#parts.inner.sweep?.();
@@ -59,7 +74,9 @@ class Bridged implements Upstream {
   stats(): UpstreamStats {
     const stats = this.#parts.inner.stats();
     const sessions = (this.#modern?.sessions ?? 0) + (this.#legacy?.sessions ?? 0);
-    return sessions === 0 ? stats : { ...stats, sessions: stats.sessions + sessions };
+    const waiting = this.#router?.waiting ?? 0;
+    if (sessions === 0 && waiting === 0) return stats;
+    return { ...stats, sessions: stats.sessions + sessions, waiting: stats.waiting + waiting };
   }
 
   nudged(): void {
@@ -67,7 +84,35 @@ class Bridged implements Upstream {
   }
 
   async close(withinMs: number): Promise<void> {
+    this.#router?.close();
     await Promise.all([this.#modern?.close(withinMs), this.#legacy?.close(withinMs)]);
     await this.#parts.inner.close(withinMs);
+  }
+}
+
+/** The server as its faces see it: what they find out about its era counts, too. */
+class RoutedInner implements Upstream {
+  readonly name: string;
+  readonly transport: Upstream['transport'];
+  readonly #inner: Upstream;
+  readonly #router: EraRouter;
+
+  constructor(inner: Upstream, router: EraRouter) {
+    this.name = inner.name;
+    this.transport = inner.transport;
+    this.#inner = inner;
+    this.#router = router;
+  }
+
+  send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
+    return this.#router.sendForFace(this.#inner, request, sink);
+  }
+
+  stats(): UpstreamStats {
+    return this.#inner.stats();
+  }
+
+  close(withinMs: number): Promise<void> {
+    return this.#inner.close(withinMs);
   }
 }

@@ -190,7 +190,7 @@ function idsOf({ body, envelope, edits }: UpstreamRequest): readonly Uint8Array[
 /** Sends a request and resolves with its reply, or with what went wrong; never rejects. */
 export function collect(
   tools: CollectTools,
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'send'>,
   request: UpstreamRequest,
   bounds: CollectBounds,
 ): Promise<Collected | GatewayError> {

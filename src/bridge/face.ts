@@ -7,6 +7,9 @@ import type { Scanner } from '../scan/contract.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
 import type { Upstream, UpstreamCall, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
 
+/** How the ids of sessions begin that a face keeps itself: no server's id does. */
+export const FACE_SESSION = 'sluice~';
+
 /** Bounds of what a face keeps, all of one worker and server. */
 export interface FaceBounds {
   /** Legacy sessions, clients' ones or those at the server. */

@@ -23,6 +23,8 @@ export interface MemberCall {
   readonly session: string | null;
   readonly exchangeId: string;
   readonly client: ClientKey;
+  /** As UpstreamRequest says it. */
+  readonly isUnmirrored?: boolean;
 }
 
 /** A message to send to a member: the client's bytes, their envelope, and what changes. */
@@ -44,6 +46,7 @@ export function postRequest(call: MemberCall, draft: Draft): UpstreamRequest {
     session: call.session,
     exchangeId: call.exchangeId,
     client: call.client,
+    isUnmirrored: call.isUnmirrored === true,
     timeoutMs: 0,
   };
 }

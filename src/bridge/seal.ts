@@ -13,11 +13,12 @@ export const ANY_WORKER = 255;
 assert(WORKERS_MAX <= ANY_WORKER, 'no worker has the number that stands for all');
 
 /** Kinds of handles, by their byte. */
-const KINDS = ['', 'session'] as const;
+const KINDS = ['', 'session', 'state', 'sse'] as const;
 
 /** What a client holds for the gateway: the home of some state, and the state's own id there. */
 export interface Handle extends Home {
-  readonly kind: 'session';
+  /** `session`: a legacy session's id. `state`: the requestState of a call that waits for its client, or is to be made again. `sse`: a connection of HTTP+SSE. */
+  readonly kind: 'session' | 'state' | 'sse';
   /** Seconds since the epoch, whole. */
   readonly expiresAtS: number;
   /** Id that the owner of the state gave it: an MCP server's, or a session table's. */
@@ -43,8 +44,8 @@ const TAG_BYTES = 16;
 const FIXED_BYTES = 1 + 1 + 2 + 4 + 4;
 /** Key id 1, nonce, at least the fixed part, tag. */
 const SEALED_BYTES_MIN = 1 + NONCE_BYTES + FIXED_BYTES + TAG_BYTES;
-/** A handle longer than this is opened anew each time, so that what is remembered stays small: ids of usual servers make 70 to 150 characters. */
-const REMEMBERED_CHARS_MAX = 512;
+/** A handle longer than this is opened anew each time, so that what is remembered stays small: with what their sessions began with, usual ones have 300 to 700 characters. */
+const REMEMBERED_CHARS_MAX = 1_024;
 /** Base64url without padding, as a token of RFC 9110; fromBase64 itself would skip blanks. */
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
@@ -127,7 +128,8 @@ export class Sealer {
   }
 
   #remember(text: string, handle: Handle, { endpoint, principal }: Binding): void {
-    if (text.length > REMEMBERED_CHARS_MAX) return;
+    // A state comes back once.
+    if (text.length > REMEMBERED_CHARS_MAX || handle.kind === 'state') return;
     if (this.#younger.size >= LIMITS.handlesRememberedMax / 2) {
       this.#elder = this.#younger;
       this.#younger = new Map();
@@ -175,7 +177,7 @@ function unpack(bytes: Uint8Array): Handle | null {
   if (bytes.length < FIXED_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const kind = KINDS[view.getUint8(0)];
-  if (kind !== 'session') return null;
+  if (kind === undefined || kind === '') return null;
   return {
     kind,
     worker: view.getUint8(1),

@@ -86,7 +86,10 @@ export class ModernAggregate {
   #memberCall(exchange: Exchange, member: Member, mirrored: string | null): MemberCall {
     const changes = { mcpName: mirrored === null ? null : encodeMirrored(mirrored) };
     const headers = requestHeaders(exchange, member.spec.forwardHeaders, changes);
-    return { era: 'modern', headers, session: null, exchangeId: exchange.id, client: exchange.client };
+    // Whoever speaks HTTP names a host.
+    const isUnmirrored = exchange.headers.host === null;
+    const { id: exchangeId, client } = exchange;
+    return { era: 'modern', headers, session: null, exchangeId, client, isUnmirrored };
   }
 
   #request(
@@ -135,7 +138,7 @@ export class ModernAggregate {
     answers.forEach((message, i) => {
       const server = this.#routed.names[i] ?? '';
       if (message instanceof GatewayError) missing[server] = message.message;
-      else if (kindOf(message.envelope) !== KIND.result) missing[server] = 'it does not speak 2026-07-28';
+      else if (kindOf(message.envelope) !== KIND.result) missing[server] = refusalOf(message);
       else good.push({ server, message, result: objectAt(message.bytes, message.envelope, ENVELOPE.result) });
     });
     const id = exchange.requestId;
@@ -170,11 +173,17 @@ function uriOf(exchange: Exchange): Readonly<Record<string, unknown>> {
   return uri === null ? {} : { uri };
 }
 
-/** A refusal when no member could answer: their failure, or an era mismatch when they all refused. */
+/** What a server said instead of a result. */
+function refusalOf({ bytes, envelope }: Message): string {
+  const { code, message } = objectAt(bytes, envelope, ENVELOPE.error);
+  return `it refused server/discover with ${String(code)} (${String(message).slice(0, 200)})`;
+}
+
+/** A refusal when no member could answer: their failure, or that they all refused. */
 function nobody(answers: readonly (Message | GatewayError)[]): GatewayError {
   const failure = answers.find(
     (answer) => answer instanceof GatewayError && answer.code !== 'GW_UPSTREAM_MEDIA',
   );
   if (failure instanceof GatewayError) return failure;
-  return new GatewayError('GW_MCP_METHOD', 'no server of this endpoint speaks 2026-07-28');
+  return new GatewayError('GW_MCP_METHOD', 'every server of this endpoint refused server/discover');
 }

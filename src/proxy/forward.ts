@@ -216,6 +216,8 @@ export function forward(exchange: Exchange, member: Member, tools: ForwardTools)
     session: exchange.session,
     exchangeId: exchange.id,
     client: exchange.client,
+    // Whoever speaks HTTP names a host.
+    isUnmirrored: exchange.headers.host === null,
     timeoutMs: 0,
   };
   exchange.hold(upstream.send(request, new ForwardSink(exchange, tools)));

@@ -1,7 +1,7 @@
 // subscriptions/listen on an aggregated endpoint: one listen at every member, their acknowledgements merged, their notifications in one stream.
 // Called by aggregate-modern.ts. Promises: the acknowledgement is the stream's first message and comes within the bound; each member is asked only for its own
 // resources; after a member's gap everything of it is told to have changed; a client that does not read loses its stream. Source: MCP 2026-07-28, subscriptions.
-import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
+import { type Edit, EMPTY, encode } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Member } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
@@ -9,9 +9,10 @@ import { overrunError } from '../bridge/session-stream.ts';
 import type { Exchange } from '../exchange.ts';
 import { span } from '../mcp/envelope.ts';
 import { eachElement, isArray, isObject, member as memberOf, readString } from '../mcp/json.ts';
-import { listenResult, mergeCapabilities, subscriptionTag } from '../mcp/merge.ts';
+import { listenResult, mergeCapabilities } from '../mcp/merge.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { messageEvent } from '../mcp/sse.ts';
+import { CHANGED, listenNotification } from '../mcp/subscriptions.ts';
 import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, ROUTE_KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
@@ -26,13 +27,6 @@ export interface ListenFace {
   /** Makes the request for one member with the given changes. */
   requestFor(member: Member, edits: readonly Edit[]): UpstreamRequest;
 }
-
-/** What each flag of a filter announces. */
-const CHANGED: Readonly<Record<string, string>> = {
-  toolsListChanged: 'notifications/tools/list_changed',
-  promptsListChanged: 'notifications/prompts/list_changed',
-  resourcesListChanged: 'notifications/resources/list_changed',
-};
 
 /** The client's stream, fed by all members. */
 class ListenHub {
@@ -109,9 +103,7 @@ class ListenHub {
 
   /** One notification of our own: its params, and the tag. */
   #tell(method: string, params: Readonly<Record<string, unknown>>): void {
-    const inner = JSON.stringify(params).slice(1, -1);
-    const head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{${inner === '' ? '' : `${inner},`}"_meta":`;
-    this.#send(messageEvent(concat([encode(head), subscriptionTag(this.#id), encode('}}')])));
+    this.#send(messageEvent(listenNotification(this.#id, method, params)));
   }
 
   #send(event: Uint8Array): void {

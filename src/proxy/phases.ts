@@ -93,6 +93,12 @@ export const PHASES: readonly Phase[] = Object.freeze([
     exits: ['GW_MCP_LINE'],
   },
   {
+    name: 'bridge',
+    where: 'bridge/bridged.ts',
+    what: 'a client of the other era than its server: the message becomes one of the server’s era, or several; the replies become the client’s',
+    exits: ['GW_BRIDGE_INPUT', 'GW_BRIDGE_STATE', 'GW_BRIDGE_PARKED'],
+  },
+  {
     name: 'forward',
     where: 'proxy/forward.ts, upstream/',
     what: 'a connection or child within the deadline, one write',
@@ -101,6 +107,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_UPSTREAM_CONNECT',
       'GW_UPSTREAM_TLS',
       'GW_UPSTREAM_SEND',
+      'GW_UPSTREAM_STREAM',
       'GW_UPSTREAM_SPAWN',
       'GW_UPSTREAM_BACKOFF',
       'GW_UPSTREAM_OPEN',

@@ -18,10 +18,17 @@ export class Single implements Target {
   readonly #giveBack: ((envelope: Int32Array) => void) | null;
 
   constructor(member: Member, scanner: Scanner, spare: Envelopes, handles: Handles) {
-    const isHttp = member.spec.target.kind === 'http';
+    const { target } = member.spec;
+    const isHttp = target.kind === 'http';
+    const isEverywhere = isHttp || target.keep.sharing === 'shared';
     this.#member = member;
-    // The sessions of a server behind HTTP are reached from every worker; those of a process only from where it runs.
-    this.#tools = { scanner, sealSession: isHttp ? handles.anywhere : handles.here, sealHere: handles.here };
+    // The sessions of a server behind HTTP are reached from every worker; those of a process only from where it runs,
+    // unless all sessions share it (upstream/peer.ts).
+    this.#tools = {
+      scanner,
+      sealSession: isEverywhere ? handles.anywhere : handles.here,
+      sealHere: handles.here,
+    };
     // A server on stdio splices ids by the envelope until its call ends; one behind HTTP never looks at it.
     this.#giveBack = isHttp ? spare.giveBack : null;
     this.keepsSessions = !isHttp;

@@ -124,6 +124,7 @@ describe('the front', () => {
       snapshot,
       pipeline,
       handles,
+      scanner: lab.scanner,
       clock: lab.sim.clock,
       log: SILENT,
       newId: () => 'id',

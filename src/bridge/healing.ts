@@ -1,0 +1,163 @@
+// Legacy sessions at an HTTP server that outlive the server's memory of them: what a session began with goes along in its sealed id, so that it can be
+// begun again.
+// Called by worker/members.ts, around the upstream of a server behind HTTP. Promises: the contract of upstream.ts; a session is begun again only after its server
+// said that it does not know it, so nothing is executed twice; one heal serves everyone who waits, whichever worker they reached; a client sees one id throughout.
+import { decode } from '../base/bytes.ts';
+import type { GatewayError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { raw, text } from '../mcp/envelope.ts';
+import { METHOD } from '../mcp/protocol.ts';
+import { ENVELOPE } from '../scan/contract.ts';
+import { homeOf, sendToHome } from '../upstream/peer.ts';
+import type { PeerLink } from '../upstream/peer-link.ts';
+import type {
+  ReplyHead,
+  Upstream,
+  UpstreamCall,
+  UpstreamRequest,
+  UpstreamSink,
+  UpstreamStats,
+} from '../upstream/upstream.ts';
+import type { CollectTools } from './collect.ts';
+import { HealedSessions, type HealTools, type SealedSession } from './healed-sessions.ts';
+import { HealingCall, renamed, type SessionHealer } from './healing-call.ts';
+
+/** What healing takes. */
+export interface HealingParts extends CollectTools {
+  readonly inner: Upstream;
+  readonly log: HealTools['log'];
+  readonly timeoutMs: number;
+  /** To the other workers; null when there are none. */
+  readonly link: PeerLink | null;
+}
+
+/** Makes the sessions of an upstream heal. */
+export function withHealing(parts: HealingParts): Upstream {
+  return new HealingUpstream(parts);
+}
+
+/** Between a server's session id, which as a header's value has no line ends, and what the session began with. */
+const LINE_END = '\n';
+
+/** Methods that set what a server is to know of the session: a new one must hear of it as well. */
+const NOTED: readonly string[] = [METHOD.setLevel, METHOD.subscribe, METHOD.unsubscribe];
+
+class HealingUpstream implements Upstream, SessionHealer {
+  readonly name: string;
+  readonly transport: Upstream['transport'];
+  readonly #inner: Upstream;
+  readonly #link: PeerLink | null;
+  readonly #healed: HealedSessions;
+
+  constructor(parts: HealingParts) {
+    this.name = parts.inner.name;
+    this.transport = parts.inner.transport;
+    this.#inner = parts.inner;
+    this.#link = parts.link;
+    this.#healed = new HealedSessions(parts);
+  }
+
+  send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
+    if (request.era !== 'legacy') return this.#inner.send(request, sink);
+    const { session, body, envelope } = request;
+    if (session === null) {
+      const isFirst = envelope !== null && text(body, envelope, ENVELOPE.method) === METHOD.initialize;
+      const params = isFirst ? raw(body, envelope, ENVELOPE.params) : null;
+      return this.#inner.send(request, params === null ? sink : new BeginningSink(sink, decode(params)));
+    }
+    const at = session.indexOf(LINE_END);
+    if (at < 0) return this.#inner.send(request, sink);
+    const own = { id: session.slice(0, at), params: session.slice(at + 1), shown: session };
+    return new HealingCall(this, request, own, sink).start();
+  }
+
+  sendHere(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall {
+    const session = this.#healed.currentId(id);
+    if (request.verb === 'DELETE') this.#healed.end(id);
+    else if (request.envelope !== null) {
+      const method = text(request.body, request.envelope, ENVELOPE.method) ?? '';
+      if (NOTED.includes(method)) this.#healed.note(id, method, request);
+    }
+    return this.#inner.send({ ...request, session }, sink);
+  }
+
+  sendAway(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall | null {
+    const link = this.#link;
+    if (link === null) return null;
+    const worker = homeOf(id, link.place.count);
+    if (worker === link.place.index) return null;
+    return sendToHome(link, { worker, generation: 0 }, { server: this.name, request }, sink);
+  }
+
+  isAway(request: UpstreamRequest, id: string): boolean {
+    if (this.#link === null) return false;
+    if (this.#healed.hasMoved(id)) return true;
+    const { envelope, body, verb } = request;
+    // What its client ended is not begun again.
+    if (verb === 'DELETE') return true;
+    return envelope !== null && NOTED.includes(text(body, envelope, ENVELOPE.method) ?? '');
+  }
+
+  moved(id: string): void {
+    this.#healed.move(id);
+  }
+
+  heal(
+    request: UpstreamRequest,
+    session: SealedSession,
+    used: string,
+  ): Promise<string | GatewayError | null> {
+    return this.#healed.heal(request, session, used);
+  }
+
+  currentId(id: string): string {
+    return this.#healed.currentId(id);
+  }
+
+  stats(): UpstreamStats {
+    return this.#inner.stats();
+  }
+
+  nudged(): void {
+    this.#inner.nudged?.();
+  }
+
+  sweep(): void {
+    this.#inner.sweep?.();
+  }
+
+  close(withinMs: number): Promise<void> {
+    return this.#inner.close(withinMs);
+  }
+}
+
+/** Puts what a session begins with behind its id. */
+class BeginningSink implements UpstreamSink {
+  readonly #sink: UpstreamSink;
+  readonly #params: string;
+
+  constructor(sink: UpstreamSink, params: string) {
+    this.#sink = sink;
+    this.#params = params;
+  }
+
+  onHead(head: ReplyHead): void {
+    const { sessionId, homed } = head;
+    const isKept = sessionId !== null && homed !== true;
+    const shown = `${sessionId}${LINE_END}${this.#params}`;
+    // A client that says a great deal of itself would pay for it with every request: its sessions end with the server's memory of them.
+    this.#sink.onHead(isKept && shown.length <= LIMITS.sessionHealCharsMax ? renamed(head, shown) : head);
+  }
+
+  onData(bytes: Uint8Array): boolean {
+    return this.#sink.onData(bytes);
+  }
+
+  onEnd(): void {
+    this.#sink.onEnd();
+  }
+
+  onFail(error: GatewayError): void {
+    this.#sink.onFail(error);
+  }
+}

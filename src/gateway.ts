@@ -3,7 +3,6 @@
 // listens on the port; drain is bounded by the snapshot's drainMs and the children's grace.
 
 import { GatewayError } from './base/errors.ts';
-import { LIMITS } from './base/limits.ts';
 import { freshKeyRing } from './bridge/seal.ts';
 import { Fleet, type GatewayStats } from './gateway/fleet.ts';
 import { ThreadLink } from './gateway/thread-link.ts';
@@ -120,8 +119,18 @@ export async function startGateway(
   }
 }
 
-/** Serves the endpoint /mcp on stdin and stdout; resolves when the client closed stdin and everything has ended. */
-export async function startStdio(options: GatewayOptions): Promise<void> {
+/** A gateway on stdin and stdout. */
+export interface StdioGateway {
+  /** Resolves when the client closed stdin and everything has ended. */
+  readonly ended: Promise<void>;
+  /** Lets what runs finish, then closes everything, children too; resolves when nothing is left. */
+  drain(): Promise<void>;
+  /** Closes everything at once. */
+  stop(): void;
+}
+
+/** Serves the endpoint /mcp on stdin and stdout; resolves once it does. */
+export async function startStdio(options: GatewayOptions): Promise<StdioGateway> {
   const { runtime, snapshot, log } = options;
   const endpoint = snapshot.endpoints.find((one) => one.path === '/mcp');
   if (endpoint === undefined) throw new GatewayError('GW_CONFIG_VALUE', 'no server is enabled');
@@ -136,9 +145,13 @@ export async function startStdio(options: GatewayOptions): Promise<void> {
     scanner: scanner.name,
     kernel: scanner.kernel,
     reason,
-    drainMs: LIMITS.drainMs,
+    drainMs: snapshot.front.drainMs,
   });
   const plane = new DataPlane({ runtime, scanner, snapshot, log });
-  await plane.serveStdio(endpoint);
-  await plane.drain();
+  let drained: Promise<void> | null = null;
+  const drain = (): Promise<void> => {
+    drained ??= plane.drain();
+    return drained;
+  };
+  return { ended: plane.serveStdio(endpoint).then(drain), drain, stop: () => plane.stop() };
 }

@@ -4,6 +4,7 @@ import { encode } from '../base/bytes.ts';
 import { KeyKeeper } from '../control/keys.ts';
 import type { WarmThreads } from '../gateway.ts';
 import { createLog, type Level, type Log, type LogOutput } from '../observe/log.ts';
+import { ssePath } from '../server/sse-place.ts';
 import type { Ready } from './configure.ts';
 import { EXIT, type World } from './world.ts';
 
@@ -45,6 +46,7 @@ export async function serveUntilStopped(
   announce.info('ready', {
     url: gateway.url,
     urls: snapshot.endpoints.map((endpoint) => gateway.url + endpoint.path),
+    sseUrls: snapshot.endpoints.map((endpoint) => gateway.url + ssePath(endpoint.path)),
     readyMs: world.sinceStartMs(),
     workers,
     scanner: gateway.scanner.name,

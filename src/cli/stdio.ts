@@ -1,8 +1,8 @@
 // `sluice stdio`: all servers of a configuration on stdin and stdout, for clients that start their servers themselves.
-// Called by program.ts. Promises: stdout carries the protocol and nothing else; ends when stdin does.
+// Called by program.ts. Promises: stdout carries the protocol and nothing else; ends when stdin does, or at a signal as `serve` does.
 import type { Level } from '../observe/log.ts';
 import { loadNamed, prepare } from './configure.ts';
-import { openLog } from './lifecycle.ts';
+import { openLog, untilStopped } from './lifecycle.ts';
 import { EXIT, type World } from './world.ts';
 
 /** Options as the command line gives them. */
@@ -18,13 +18,12 @@ export async function stdio(world: World, options: StdioOptions): Promise<number
   if (ready === null) return EXIT.usage;
   const { snapshot, scan, level } = ready;
   const { startStdio } = await import('../gateway.ts');
-  const ended = startStdio({
+  const gateway = await startStdio({
     runtime: world.runtime,
     snapshot,
     log: openLog(world, level),
     scan,
     logLevel: level,
   });
-  const signalled = new Promise<number>((resolve) => world.onStopSignal(resolve));
-  return Promise.race([ended.then(() => EXIT.ok), signalled]);
+  return Promise.race([gateway.ended.then(() => EXIT.ok), untilStopped(world, gateway)]);
 }

@@ -1,6 +1,7 @@
 // What to try next, printed once the gateway serves (`sluice serve --welcome`, npm start).
 // Called by lifecycle.ts. Promises: asks the gateway itself first, so that every line works as printed; when the first
 // server does not answer in time, only lines that do not need it are shown.
+import { ssePath } from '../server/sse-place.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { fieldOf } from './client.ts';
 import { createPaint } from './paint.ts';
@@ -20,6 +21,7 @@ export async function welcomeText(url: string, snapshot: Snapshot, colour: boole
   const lines = [
     '',
     `${paint.bold('Sluice serves')} ${snapshot.servers.map((server) => server.name).join(', ')} at ${paint.accent(`${url}/mcp`)}`,
+    `Clients that know only HTTP+SSE go to ${paint.accent(url + ssePath('/mcp'))}`,
     '',
     'Try, in another terminal:',
     '',

@@ -5,26 +5,31 @@ import { GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Handles } from '../bridge/handles.ts';
 import type { ClientHeaders } from '../exchange/client-headers.ts';
 import { Exchange, type ExchangeOwner } from '../exchange.ts';
-import { errorMessage } from '../mcp/errors.ts';
 import { listenResult } from '../mcp/merge.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { messageEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Adopt, Handover } from '../proxy/handover.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
-import type { Clock, HeaderRecord, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
+import type { Clock, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
+import type { Scanner } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import { checkBodyHead, checkStreamHead, Door } from './admit.ts';
 import { corsHeaders, preflight } from './cors.ts';
 import { ExchangeList } from './exchanges.ts';
+import { Failures } from './failures.ts';
 import { readHeaders } from './headers.ts';
 import type { Recorder } from './record.ts';
+import { refusal } from './refusal.ts';
+import { SseFront } from './sse.ts';
+import { SsePlace } from './sse-place.ts';
 
 /** What the front needs. */
 export interface FrontOptions {
   readonly snapshot: Snapshot;
   readonly pipeline: Pipeline;
   readonly handles: Handles;
+  readonly scanner: Scanner;
   /** To and from the other workers; left out or null when there are none. */
   readonly handover?: Handover | null;
   readonly clock: Clock;
@@ -38,8 +43,7 @@ export interface FrontOptions {
 const JSON_TYPE = 'application/json';
 const ALIVE = encode('{"status":"ok"}');
 const NOT_READY = encode('{"status":"draining"}');
-const FAILURE_LINE_MS = 1_000;
-const ALLOWED = 'POST, GET, DELETE';
+const METHODS: readonly string[] = Object.freeze(['POST', 'GET', 'DELETE']);
 
 /** Admits requests and counts exchanges in and out. */
 export class Front implements ExchangeOwner {
@@ -55,9 +59,9 @@ export class Front implements ExchangeOwner {
   readonly #optional: ReadonlySet<string>;
   readonly #active = new ExchangeList();
   readonly #door: Door;
+  readonly #sse: SseFront;
+  readonly #failures: Failures;
   #isDraining = false;
-  #failures = 0;
-  #nextFailureAtMs = 0;
   #onIdle: (() => void) | null = null;
 
   constructor(options: FrontOptions) {
@@ -72,6 +76,8 @@ export class Front implements ExchangeOwner {
     this.#endpoints = new Map(options.snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint]));
     this.#door = new Door(options.snapshot.front);
     this.#optional = new Set(options.snapshot.servers.flatMap((server) => server.forwardHeaders));
+    this.#sse = new SseFront({ ...options, owner: this, serve: this.#enter });
+    this.#failures = new Failures(options.log, options.clock);
   }
 
   /** Exchanges under way. */
@@ -82,20 +88,21 @@ export class Front implements ExchangeOwner {
   /** The listener's handler. */
   readonly handle: RequestHandler = (inbound) => {
     const { path, method } = inbound;
-    const endpoint = this.#endpoints.get(path);
-    if (endpoint === undefined) return this.#elsewhere(path);
+    const endpoint = this.#endpoints.get(path) ?? this.#sse.at(path);
+    if (endpoint === null) return this.#elsewhere(path);
+    const methods = endpoint instanceof SsePlace ? endpoint.methods : METHODS;
     const headers = readHeaders(inbound, this.#optional);
     const stranger = this.#door.check(headers);
     if (method === 'OPTIONS')
-      return stranger === null ? preflight(headers.origin, this.#snapshot.front) : refusal(stranger, {});
+      return stranger === null ? preflight(headers.origin, this.#snapshot.front) : refusal(stranger);
     const id = this.#newId();
     // Both keys from the start: every reply has them, and the shape of the record then never changes.
     const replyHeaders: Record<string, string> = { 'x-request-id': id, 'content-type': JSON_TYPE };
     // Pages of an allowed origin may read refusals as well.
     if (headers.origin !== null && stranger === null)
       Object.assign(replyHeaders, corsHeaders(headers.origin));
-    const fault = stranger ?? this.#admit(method, headers);
-    if (fault !== null) return refusal(fault, replyHeaders);
+    const fault = stranger ?? this.#admitMethod(methods, method, headers) ?? this.#room();
+    if (fault !== null) return refusal(fault, replyHeaders, methods);
     return new Promise<Reply>((answer) => {
       this.#start(inbound, {
         id,
@@ -115,7 +122,9 @@ export class Front implements ExchangeOwner {
     const exchange = new Exchange(start);
     this.#active.add(exchange);
     inbound.onAbort(abandonmentOf(exchange));
-    this.#handles.admit(exchange);
+    const { endpoint } = exchange;
+    if (endpoint instanceof SsePlace) this.#sse.admit(exchange, endpoint, inbound.query);
+    else this.#handles.admit(exchange);
     const whole = exchange.verb === 'POST' ? inbound.wholeBody : null;
     if (whole !== null) this.#serve(exchange, whole);
     else if (exchange.verb === 'POST') {
@@ -130,22 +139,35 @@ export class Front implements ExchangeOwner {
 
   /** The one place where it is decided who serves an admitted exchange: this worker, or the one that its session lives in. */
   #serve(exchange: Exchange, body: Uint8Array): void {
-    if (!this.#handles.isAway(exchange)) return this.#pipeline.serve(exchange, body);
+    if (!this.#handles.isAway(exchange)) return this.#run(exchange, body);
     // When the session's home is a former life of this gateway there is nobody to ask.
     const onLost = (): void => {
       exchange.loseSession();
-      this.#pipeline.serve(exchange, body);
+      this.#run(exchange, body);
     };
     if (this.#handover?.take(exchange, body, onLost) === true) this.#recorder?.handedOver(exchange.endpoint);
     else onLost();
   }
 
+  #run(exchange: Exchange, body: Uint8Array): void {
+    const { endpoint } = exchange;
+    if (endpoint instanceof SsePlace) this.#sse.serve(exchange, endpoint, body);
+    else this.#pipeline.serve(exchange, body);
+  }
+
+  /** Serves what a message of a connected client became. It counts like any other. */
+  readonly #enter = (exchange: Exchange, body: Uint8Array): void => {
+    this.#active.add(exchange);
+    this.#handles.admit(exchange);
+    this.#serve(exchange, body);
+  };
+
   /** Runs an exchange that another worker has admitted and whose session lives here; throws when there is no room. It counts like any other. */
   readonly adopt: Adopt = (admitted, body, answer) => {
     const { id, verb, headers, path, principal, session } = admitted;
-    const endpoint = this.#endpoints.get(path);
-    const fault = endpoint === undefined ? new GatewayError('GW_SERVER_PATH') : this.#room();
-    if (fault !== null || endpoint === undefined) throw fault;
+    const endpoint = this.#endpoints.get(path) ?? this.#sse.at(path);
+    const fault = endpoint === null ? new GatewayError('GW_SERVER_PATH') : this.#room();
+    if (fault !== null || endpoint === null) throw fault;
     const exchange: Exchange = new Exchange({
       id,
       verb,
@@ -161,13 +183,9 @@ export class Front implements ExchangeOwner {
     exchange.principal = principal;
     exchange.session = session;
     this.#active.add(exchange);
-    this.#pipeline.serve(exchange, body);
+    this.#run(exchange, body);
     return exchange;
   };
-
-  #admit(method: string, headers: ClientHeaders): GatewayError | null {
-    return this.#admitMethod(method, headers) ?? this.#room();
-  }
 
   /** Whether there is room for one more exchange. */
   #room(): GatewayError | null {
@@ -178,11 +196,11 @@ export class Front implements ExchangeOwner {
     return null;
   }
 
-  #admitMethod(method: string, headers: ClientHeaders): GatewayError | null {
+  #admitMethod(methods: readonly string[], method: string, headers: ClientHeaders): GatewayError | null {
+    if (!methods.includes(method))
+      return new GatewayError('GW_SERVER_METHOD', `it is ${method.slice(0, 20)}`);
     if (method === 'POST') return checkBodyHead(headers, this.#snapshot.front);
-    if (method === 'GET') return checkStreamHead(headers);
-    if (method === 'DELETE') return null;
-    return new GatewayError('GW_SERVER_METHOD', `it is ${method.slice(0, 20)}`);
+    return method === 'GET' ? checkStreamHead(headers) : null;
   }
 
   /** Paths that are no MCP endpoint. */
@@ -196,7 +214,7 @@ export class Front implements ExchangeOwner {
       };
     }
     const known = this.#snapshot.endpoints.map((endpoint) => endpoint.path).slice(0, 8);
-    return refusal(new GatewayError('GW_SERVER_PATH', `known paths are ${known.join(', ')}`), {});
+    return refusal(new GatewayError('GW_SERVER_PATH', `known paths are ${known.join(', ')}`));
   }
 
   onFinish(exchange: Exchange): void {
@@ -204,7 +222,7 @@ export class Front implements ExchangeOwner {
     // The worker that has the client records it whole.
     if (exchange.isAdopted) this.#recorder?.tookOver(exchange.endpoint);
     else this.#recorder?.record(exchange);
-    if (exchange.outcome === 'failed') this.#tellFailure(exchange);
+    if (exchange.outcome === 'failed') this.#failures.tell(exchange);
     if (this.#log.enabled('debug')) {
       this.#log.debug('exchange', {
         id: exchange.id,
@@ -221,26 +239,6 @@ export class Front implements ExchangeOwner {
     if (this.#active.size === 0) this.#onIdle?.();
   }
 
-  /** One line a second at most: an upstream that is down must not fill the log as well. */
-  #tellFailure(exchange: Exchange): void {
-    const now = this.#clock.now();
-    this.#failures++;
-    if (now < this.#nextFailureAtMs) return;
-    this.#nextFailureAtMs = now + FAILURE_LINE_MS;
-    const { id, method, errorCode, status } = exchange;
-    const failures = this.#failures;
-    this.#failures = 0;
-    this.#log.warn('exchanges failed', {
-      id,
-      endpoint: exchange.endpoint.path,
-      method,
-      code: errorCode,
-      status,
-      failures,
-      ...(exchange.fault === null ? {} : { fault: faultText(exchange.fault) }),
-    });
-  }
-
   /** Keeps silent event streams open; called every few seconds. */
   keepAlive(): void {
     // The worker that has the client sees to that itself.
@@ -250,7 +248,10 @@ export class Front implements ExchangeOwner {
   /** Takes no new exchanges; resolves when the running ones are over or the time is up. Event streams, which have no end of their own, are ended. */
   drain(withinMs: number): Promise<void> {
     this.#isDraining = true;
+    this.#sse.drain();
     for (const exchange of this.#active.all()) {
+      // A connection ends its own stream.
+      if (exchange.endpoint instanceof SsePlace) continue;
       if (exchange.verb === 'GET') exchange.close(null);
       else if (exchange.method === METHOD.listen)
         exchange.close(messageEvent(listenResult(exchange.requestId ?? EMPTY)));
@@ -278,18 +279,4 @@ function verbOf(method: string): Exchange['verb'] {
 /** A function of its own, because it lives as long as the exchange and would hold on to all that its surroundings know. */
 function abandonmentOf(exchange: Exchange): () => void {
   return () => exchange.abandon();
-}
-
-/** What our own code threw, for the log alone. */
-function faultText(fault: unknown): string {
-  return fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
-}
-
-function refusal(error: GatewayError, headers: HeaderRecord): Reply {
-  const extra: Record<string, string> = { 'content-type': JSON_TYPE };
-  if (error.row.http === 405) extra.allow = ALLOWED;
-  if (error.row.http === 503) extra['retry-after'] = '1';
-  // A body that nobody reads would be taken for the next request: the connection is closed instead.
-  if (error.row.http === 413) extra.connection = 'close';
-  return { status: error.row.http, headers: { ...headers, ...extra }, body: errorMessage(null, error) };
 }

@@ -34,7 +34,7 @@ interface Place {
 export class Recorder {
   readonly #counters: CounterStripe;
   readonly #journal: JournalWriter;
-  readonly #places: ReadonlyMap<EndpointSpec, Place>;
+  readonly #places: Map<EndpointSpec, Place>;
   readonly #clock: Clock;
   /** Added to the monotonic clock it gives the time of day. */
   #wallOffsetMs = 0;
@@ -59,6 +59,12 @@ export class Recorder {
   /** Takes the time of day again, which may have been set; called every few seconds. */
   setWall(): void {
     this.#wallOffsetMs = this.#clock.wall() - this.#clock.now();
+  }
+
+  /** Exchanges of one more path are recorded as the endpoint's. */
+  countAs(path: EndpointSpec, endpoint: EndpointSpec): void {
+    const place = this.#places.get(endpoint);
+    if (place !== undefined) this.#places.set(path, place);
   }
 
   /** Records one exchange that is over. */

@@ -23,6 +23,7 @@ function frontOf(script: FakeScript, front: NonNullable<ConstructorParameters<ty
     snapshot: lab.snapshot,
     pipeline: lab.pipeline,
     handles: lab.handles,
+    scanner: lab.scanner,
     clock: lab.sim.clock,
     log: createLog('debug', { write: (line) => lab.logged.push(line), wall: () => 0 }),
     newId: () => `id${++ids}`,

@@ -36,6 +36,7 @@ function worldOf(script: FakeScript) {
     snapshot: lab.snapshot,
     pipeline: lab.pipeline,
     handles: lab.handles,
+    scanner: lab.scanner,
     clock,
     log: SILENT,
     newId: () => `id${++ids}`,

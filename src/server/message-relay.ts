@@ -1,5 +1,5 @@
-// One reply of the pipeline on its way to a client that reads lines: JSON in one piece, event streams message by message.
-// Called by stdio.ts. Promises: hands out JSON-RPC messages and nothing else; an error that came without the request's id gets it; tells
+// One reply of the pipeline on its way to a client that reads messages: JSON in one piece, event streams message by message.
+// Called by message-front.ts and message-session.ts. Promises: hands out JSON-RPC messages and nothing else; an error that came without the request's id gets it; tells
 // exactly once how the reply ended, with what is needed to take a broken stream up again.
 import { concat, decode, encode } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
@@ -27,7 +27,8 @@ export interface RelayPlan {
   readonly isEvents: boolean;
   /** Raw id of the request that is answered; null for batches and for a session's own stream. */
   readonly id: Uint8Array | null;
-  onMessage(message: Uint8Array): void;
+  /** False when the client is behind: a reply that comes as a stream is paused until resume(). */
+  onMessage(message: Uint8Array): boolean;
   onEnd(end: RelayEnd): void;
 }
 
@@ -46,13 +47,15 @@ export function versionIn(message: Uint8Array): string | null {
 const RETRY_DIGITS = /^\d{1,6}$/;
 
 /** Relays one reply. */
-export class LineRelay {
+export class MessageRelay {
   readonly #plan: RelayPlan;
   readonly #reader: EventReader;
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #isAnswered = false;
   #isOver = false;
+  #hasRoom = true;
+  #onRoom: (() => void) | null = null;
   #lastEventId: string | null = null;
   #retryMs: number | null = null;
 
@@ -71,12 +74,21 @@ export class LineRelay {
     body.open({
       write: (bytes) => {
         this.#push(bytes, false);
-        return true;
+        return this.#hasRoom;
       },
       end: () => this.#end(),
       fail: () => this.#over(new GatewayError('GW_UPSTREAM_CLOSED', 'the reply broke off')),
-      onDrain: () => undefined,
+      onDrain: (callback) => {
+        this.#onRoom = callback;
+      },
     });
+  }
+
+  /** The client has caught up. */
+  resume(): void {
+    if (this.#hasRoom) return;
+    this.#hasRoom = true;
+    this.#onRoom?.();
   }
 
   #push(bytes: Uint8Array, last: boolean): void {
@@ -115,14 +127,14 @@ export class LineRelay {
     const adopted = id === null ? null : adoptError(scanner, bytes, id);
     if (adopted !== null) {
       this.#isAnswered = true;
-      onMessage(adopted);
+      this.#hasRoom = onMessage(adopted);
       return null;
     }
     const message = readMessage(scanner, bytes);
     if (message instanceof GatewayError) return message;
     const kind = kindOf(message.envelope);
     if (kind !== KIND.request && kind !== KIND.notification) this.#isAnswered = true;
-    onMessage(bytes);
+    this.#hasRoom = onMessage(bytes);
     return null;
   }
 

@@ -1,0 +1,90 @@
+// The front over HTTP+SSE (2024-11-05), for clients that know nothing newer: a GET opens an event stream, POSTs beside it bring the client's messages.
+// Called by http.ts. Promises: the id that a client posts under is sealed, bound to its principal and endpoint, and leads to the worker that has its stream;
+// connections are bounded like sessions. Source: MCP 2024-11-05, transports.
+import { encode } from '../base/bytes.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Handles } from '../bridge/handles.ts';
+import type { Exchange } from '../exchange.ts';
+import type { Snapshot } from '../snapshot.ts';
+import type { Recorder } from './record.ts';
+import { type ConnectionParts, SseConnection } from './sse-connection.ts';
+import { messagePath, SsePlace } from './sse-place.ts';
+
+/** What the front over HTTP+SSE needs. */
+export interface SseFrontOptions extends Omit<ConnectionParts, 'endpoint'> {
+  readonly snapshot: Snapshot;
+  readonly handles: Handles;
+  readonly recorder?: Recorder;
+}
+
+/** Name of the query's one parameter, as every client of this transport was ever told it. */
+const ID_KEY = 'sessionId=';
+const QUERY_PAIRS_MAX = 16;
+const ACCEPTED = encode('Accepted');
+const TEXT = Object.freeze({ 'content-type': 'text/plain; charset=utf-8' });
+
+/** Serves the clients of one worker on HTTP+SSE. */
+export class SseFront {
+  readonly #options: SseFrontOptions;
+  readonly #places = new Map<string, SsePlace>();
+  readonly #connections = new Map<string, SseConnection>();
+
+  constructor(options: SseFrontOptions) {
+    this.#options = options;
+    for (const endpoint of options.snapshot.endpoints) {
+      const stream = new SsePlace(endpoint, 'stream');
+      const message = new SsePlace(endpoint, 'message');
+      // Of the messages, the exchanges that they become are recorded.
+      options.recorder?.countAs(stream, endpoint);
+      for (const place of [stream, message]) this.#places.set(place.path, place);
+    }
+  }
+
+  /** What a path is for; null when it is none of HTTP+SSE. */
+  at(path: string): SsePlace | null {
+    return this.#places.get(path) ?? null;
+  }
+
+  /** Learns from a message's query which connection it is of. */
+  admit(exchange: Exchange, place: SsePlace, query: string): void {
+    // Its headers say nothing of sessions and versions: its connection does.
+    exchange.headers.session = null;
+    exchange.headers.protocolVersion = null;
+    if (place.role === 'stream') return;
+    const pair = query.split('&', QUERY_PAIRS_MAX).find((one) => one.startsWith(ID_KEY));
+    if (pair !== undefined) this.#options.handles.admitMessage(exchange, pair.slice(ID_KEY.length));
+  }
+
+  /** Serves an exchange at one of its paths. */
+  serve(exchange: Exchange, place: SsePlace, body: Uint8Array): void {
+    if (place.role === 'stream') this.#open(exchange, place);
+    else this.#take(exchange, body);
+  }
+
+  #open(exchange: Exchange, { of, path }: SsePlace): void {
+    const { handles, newId, snapshot } = this.#options;
+    const { sessionsMax } = snapshot.front;
+    if (this.#connections.size >= sessionsMax)
+      return exchange.refuse(new GatewayError('GW_SESSION_LIMIT', `${sessionsMax} connections are open`));
+    const connection = new SseConnection(newId(), exchange, { ...this.#options, endpoint: of });
+    const where = messagePath(path);
+    const { principal } = exchange;
+    const shown = handles.connection({ endpoint: where, principal }, connection.id);
+    this.#connections.set(connection.id, connection);
+    connection.open(`${where}?${ID_KEY}${shown}`, () => this.#connections.delete(connection.id));
+  }
+
+  #take(exchange: Exchange, body: Uint8Array): void {
+    const connection = exchange.session === null ? undefined : this.#connections.get(exchange.session);
+    if (connection === undefined)
+      return exchange.refuse(new GatewayError('GW_SESSION_UNKNOWN', 'its event stream is not open'));
+    const fault = connection.take(body, exchange.headers);
+    if (fault !== null) exchange.refuse(fault);
+    else exchange.reply(202, TEXT, ACCEPTED);
+  }
+
+  /** The gateway is shutting down: streams end once what runs is answered. */
+  drain(): void {
+    for (const connection of [...this.#connections.values()]) connection.drain();
+  }
+}

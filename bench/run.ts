@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { BUDGET_BENCHES, budgetsOf } from './budgets.ts';
 import { loadCharts } from './charts.ts';
 import { type BenchRun, renderComparison } from './compare.ts';
+import { benchBridging } from './macro/bridging.ts';
 import { benchCapacity } from './macro/capacity.ts';
 import { benchEchoKinds } from './macro/echo-kinds.ts';
 import { benchRouted } from './macro/routed.ts';
@@ -70,6 +71,21 @@ const MACRO: Readonly<Record<string, Bench>> = {
           : { rounds: 3, secondsPerRound: 2, warmUpSeconds: 1 },
       ),
     };
+  },
+  bridging: async (size) => {
+    if (size === 'toy')
+      return {
+        bridging: await benchBridging({
+          ...{ rounds: 1, secondsPerRound: 5, warmUpSeconds: 0 },
+          connections: 2,
+          callsMax: 20,
+        }),
+      };
+    const time =
+      size === 'full'
+        ? { rounds: 7, secondsPerRound: 2, warmUpSeconds: 0.5 }
+        : { rounds: 3, secondsPerRound: 1, warmUpSeconds: 0.3 };
+    return { bridging: await benchBridging({ ...time, connections: 16 }) };
   },
   peers: (size) => {
     if (size === 'toy')

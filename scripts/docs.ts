@@ -31,11 +31,7 @@ function configPage(intro: string): string {
   const sections = ['listen', 'limits', 'log'].map((key) => sectionsUnder(key, root.properties?.[key] ?? {}));
   const servers = root.properties?.servers?.additionalProperties;
   const kinds = typeof servers === 'object' ? (servers.anyOf ?? []) : [];
-  const serverSections = kinds.map((kind) => {
-    const name =
-      kind.properties?.command === undefined ? 'servers.NAME, over HTTP' : 'servers.NAME, a process';
-    return section(name, 'servers.NAME', kind, true);
-  });
+  const serverSections = kinds.map(serverSection);
   const nested = [
     ...new Map(
       kinds.flatMap((kind) => Object.entries(kind.properties ?? {}).filter(([, node]) => node.properties)),
@@ -55,6 +51,19 @@ function configPage(intro: string): string {
     ...serverSections,
     ...nestedSections,
   ].join('\n');
+}
+
+function serverSection(kind: SchemaNode): string {
+  const { replicas, command } = kind.properties ?? {};
+  if (command !== undefined) return section('servers.NAME, a process', 'servers.NAME', kind, true);
+  if (replicas === undefined) return section('servers.NAME, over HTTP', 'servers.NAME', kind, true);
+  const description = `${kind.description} The options are those of a server over HTTP, but that each place has its own \`url\` and \`unixPath\`.`;
+  return section(
+    'servers.NAME, in several places',
+    'servers.NAME',
+    { ...kind, description, properties: { replicas } },
+    true,
+  );
 }
 
 function sectionsUnder(path: string, node: SchemaNode): string {
@@ -88,7 +97,7 @@ function typeText(node: SchemaNode): string {
     case 'boolean':
       return '`true`, `false`';
     case 'array':
-      return 'list of text';
+      return listText(node.items);
     case 'object':
       if (node.properties !== undefined) return 'see below';
       return typeof node.additionalProperties === 'object' && node.additionalProperties.anyOf !== undefined
@@ -97,6 +106,13 @@ function typeText(node: SchemaNode): string {
     default:
       return node.unit === 'path' ? 'path' : 'text';
   }
+}
+
+function listText(items: SchemaNode | undefined): string {
+  const keys = Object.keys(items?.properties ?? {});
+  return keys.length === 0
+    ? 'list of text'
+    : `list of mappings: ${keys.map((key) => `\`${key}\``).join(', ')}`;
 }
 
 function defaultText(node: SchemaNode): string {

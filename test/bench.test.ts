@@ -8,6 +8,7 @@ import { budgetsOf } from '../bench/budgets.ts';
 import { loadCharts } from '../bench/charts.ts';
 import { compareRuns, renderComparison } from '../bench/compare.ts';
 import { answerTo } from '../bench/macro/answer.ts';
+import { benchBridging } from '../bench/macro/bridging.ts';
 import { CALL_BODY, REPLY_BODY } from '../bench/macro/call.ts';
 import { latenciesIn } from '../bench/macro/h2load.ts';
 import { http2Request } from '../bench/macro/http2-bytes.ts';
@@ -474,6 +475,23 @@ test('routed tools/call, toy size: every reply comes through a real gateway unch
   ]);
   expect(result.checksum).toBe(checksumOf(`${calls} ${REPLY_BODY}`, checksumOf(`${calls} ${REPLY_BODY}`, 0)));
 }, 30_000);
+
+test('bridging, toy size: every pair of eras is served, over HTTP and over stdio', async () => {
+  const options = { rounds: 1, secondsPerRound: 5, warmUpSeconds: 0, connections: 2, callsMax: 20 };
+  const result = await benchBridging(options);
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual([
+    'http: modern client, modern server',
+    'http: modern client, legacy server (bridged)',
+    'http: legacy client, legacy server',
+    'http: legacy client, modern server (bridged)',
+    'stdio: modern client, modern server',
+    'stdio: modern client, legacy server (bridged)',
+    'stdio: legacy client, legacy server',
+    'stdio: legacy client, modern server (bridged)',
+  ]);
+  for (const row of result.rows) expect(Number(row.figures['calls/s'])).toBeGreaterThan(0);
+}, 60_000);
 
 test('the load of wrk carries the headers that a modern call needs', () => {
   for (const name of ['mcp-protocol-version', 'mcp-method', 'mcp-name', 'content-type', 'accept']) {

@@ -49,20 +49,32 @@ export function compareReports(before: Report, after: Report): string[] {
   return lines;
 }
 
-/** The scenarios that a set requires of a server. */
-export function readRequired(suiteFolder: string, set: string): string[] {
+/** Scenarios by what they are about. */
+export interface ScenarioNames {
+  readonly server: readonly string[];
+  readonly client: readonly string[];
+}
+
+/** The scenarios that a set requires. */
+export function readRequired(suiteFolder: string, set: string): ScenarioNames {
   // the suite's own file, in the suite's own form
-  const file = parse(readFileSync(join(suiteFolder, 'requirements', `${set}.yaml`), 'utf8')) as {
-    server: string[];
-  };
-  return file.server;
+  return parse(readFileSync(join(suiteFolder, 'requirements', `${set}.yaml`), 'utf8')) as ScenarioNames;
 }
 
 /** Entries of an expected-failures file: `scenario` or `scenario:check`. */
-export function readExpected(file: string): string[] {
+export function readExpected(file: string): ScenarioNames {
   // our own file, in the form the suite asks for
-  const parsed = parse(readFileSync(file, 'utf8')) as { server?: string[] | null } | null;
-  return parsed?.server ?? [];
+  const parsed = parse(readFileSync(file, 'utf8')) as Partial<
+    Record<keyof ScenarioNames, string[] | null>
+  > | null;
+  return { server: parsed?.server ?? [], client: parsed?.client ?? [] };
+}
+
+/** Checks of the given scenarios that warn, as `scenario:check`. */
+export function warningsOf(report: Report, scenarios: readonly string[]): string[] {
+  return [...report.values()]
+    .filter(({ scenario, statuses }) => scenarios.includes(scenario) && statuses.includes('WARNING'))
+    .map(({ scenario, check }) => `${scenario}:${check}`);
 }
 
 /** How the required scenarios of one report fared. */
@@ -70,8 +82,10 @@ export interface Score {
   readonly passed: readonly string[];
   /** Scenarios with a failed check that nobody expects, and those without any result. */
   readonly failed: readonly string[];
-  /** Expected entries that did fail. */
+  /** Scenarios that failed as expected. */
   readonly excused: readonly string[];
+  /** Expected entries under which nothing failed. */
+  readonly stale: readonly string[];
 }
 
 /** Judges a report by itself, whatever the suite's exit code says. */
@@ -89,5 +103,10 @@ export function scoreReport(report: Report, required: readonly string[], expecte
     else if (own.length > 0 && bad.every((row) => isExpected(row.check))) excused.push(scenario);
     else failed.push(scenario);
   }
-  return { passed, failed, excused };
+  const stale = expected.filter((entry) => {
+    const isOwn = (row: CheckStatuses): boolean =>
+      entry === row.scenario || entry === `${row.scenario}:${row.check}`;
+    return !rows.some((row) => isOwn(row) && row.statuses.includes('FAILURE'));
+  });
+  return { passed, failed, excused, stale };
 }

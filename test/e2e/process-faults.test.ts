@@ -284,7 +284,7 @@ describe('the end of the gateway', () => {
       });
       try {
         const gateway = await startGateway(
-          { family: scripted(), held: { url: held.url } },
+          { family: scripted(), held: { url: held.url, era: 'modern' } },
           { limits: { drainMs: 20_000 } },
         );
         const pids = await startFamilies(gateway);

@@ -22,8 +22,13 @@ const TEST_MS_MAX = 30_000;
 const CALL = { timeout: 10_000 };
 
 let fixture: Served;
+/** Servers of one era. */
+let modernOnly: Served;
+let legacyOnly: Served;
 beforeAll(async () => {
   fixture = await startFixture();
+  modernOnly = await startFixture('modern');
+  legacyOnly = await startFixture('legacy');
 }, TEST_MS_MAX);
 afterAll(async () => {
   await stopAll();
@@ -44,6 +49,34 @@ const BEHIND: readonly Behind[] = [
   {
     label: 'two servers',
     servers: () => ({ far: { url: fixture.url }, near: fixtureCommand() }),
+    prefixes: ['far', 'near'],
+  },
+];
+
+/** The same where only the bridge helps. */
+const ACROSS: readonly (Behind & { readonly client: string })[] = [
+  {
+    client: 'sdk 1.32.2',
+    label: 'one modern server over HTTP',
+    servers: () => ({ far: { url: modernOnly.url } }),
+    prefixes: [null],
+  },
+  {
+    client: 'sdk 1.32.2',
+    label: 'two modern servers',
+    servers: () => ({ far: { url: modernOnly.url }, near: fixtureCommand('modern') }),
+    prefixes: ['far', 'near'],
+  },
+  {
+    client: 'client 2.4.0, pinned',
+    label: 'one legacy server over HTTP',
+    servers: () => ({ far: { url: legacyOnly.url } }),
+    prefixes: [null],
+  },
+  {
+    client: 'client 2.4.0, pinned',
+    label: 'two legacy servers',
+    servers: () => ({ far: { url: legacyOnly.url }, near: fixtureCommand('legacy') }),
     prefixes: ['far', 'near'],
   },
 ];
@@ -173,7 +206,7 @@ const CLIENTS: readonly { label: string; connect: (behind: Behind) => Promise<Vi
 ];
 
 /** Everything that one server offers, under its names. */
-async function useServer(visitor: Visitor, prefix: string | null): Promise<void> {
+async function useServer(visitor: Visitor, prefix: string | null, isAcross = false): Promise<void> {
   const name = (own: string): string => nameAt(prefix, own);
   const uri = (own: string): string => uriAt(prefix, own);
   expect(await visitor.names()).toContain(name('echo'));
@@ -191,7 +224,8 @@ async function useServer(visitor: Visitor, prefix: string | null): Promise<void>
   );
   // SDKs lose a notification that comes right before the response; the bare client below sees all three.
   expect(steps.slice(0, 2)).toEqual([0, 50]);
-  const ways = visitor.isLegacy ? ['call', 'session'] : ['call'];
+  // Modern servers ask in their replies alone.
+  const ways = visitor.isLegacy && !isAcross ? ['call', 'session'] : ['call'];
   for (const way of ways) {
     expect(await visitor.call(name('test_sampling'), { prompt: 'Where?', way })).toBe('LLM response: Paris');
     expect(await visitor.call(name('test_elicitation'), { message: 'Who?', way })).toContain(
@@ -254,6 +288,29 @@ for (const { label, connect } of CLIENTS) {
     }
   });
 }
+
+describe('stdio front, across the eras', () => {
+  for (const behind of ACROSS) {
+    test(
+      `${behind.client}: ${behind.label}`,
+      async () => {
+        const connect = CLIENTS.find(({ label }) => label === behind.client)?.connect;
+        if (connect === undefined) throw new Error(`no client ${behind.client}`);
+        const visitor = await connect(behind);
+        try {
+          for (const prefix of behind.prefixes) {
+            await useServer(visitor, prefix, true);
+            await watchAndCancel(visitor, prefix);
+          }
+        } finally {
+          await visitor.close();
+        }
+        await eventually('the front has ended', () => !isRunning(visitor.pid));
+      },
+      TEST_MS_MAX,
+    );
+  }
+});
 
 const META = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -412,6 +469,52 @@ describe('stdio front, line by line', () => {
     ),
   );
 
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    scene(
+      `${signal}: what runs is answered, new requests are refused, the children end, the code is 0`,
+      async () => {
+        const client = new LineClient(one());
+        try {
+          const pid = await pidOf(client);
+          const params = toolCall('slow', { ms: 600, steps: 6 }, { progressToken: 'p' });
+          client.send({ id: 'late', method: 'tools/call', params });
+          await client.hear('it runs', (line) => line.params?.progressToken === 'p');
+          client.signal(signal);
+          let refused: Line | undefined;
+          for (let i = 0; refused === undefined; i++) {
+            const reply = await client.ask(`more ${i}`, 'tools/call', toolCall('echo'));
+            if (reply.error !== undefined) refused = reply;
+          }
+          expect(refused.error).toMatchObject({ code: -32603, data: { gw: 'GW_SERVER_DRAINING' } });
+          expect(textIn(await client.hear('late', (line) => line.id === 'late'))).toBe('Took 6 steps.');
+          expect(await client.exited).toBe(0);
+          await eventually('the child has ended', () => !isRunning(pid));
+        } finally {
+          await client.stop();
+        }
+      },
+    );
+  }
+
+  scene('a second signal ends it at once, children too', async () => {
+    const client = new LineClient(one());
+    try {
+      const pid = await pidOf(client);
+      const params = toolCall('slow', { ms: 60_000, steps: 6_000 }, { progressToken: 'p' });
+      client.send({ id: 'late', method: 'tools/call', params });
+      await client.hear('it runs', (line) => line.params?.progressToken === 'p');
+      client.signal('SIGTERM');
+      for (let i = 0; ; i++) {
+        if ((await client.ask(`more ${i}`, 'tools/call', toolCall('echo'))).error !== undefined) break;
+      }
+      client.signal('SIGTERM');
+      expect(await client.exited).toBe(143);
+      await eventually('the child has ended', () => !isRunning(pid));
+    } finally {
+      await client.stop();
+    }
+  });
+
   scene('kill -9 of the front leaves no child', async () => {
     const client = new LineClient(one());
     try {
@@ -463,7 +566,7 @@ describe('stdio front: replies of HTTP servers that go wrong', () => {
           connection.end();
         };
         const listener = listenRaw(server);
-        const servers = { odd: { url: `http://127.0.0.1:${listener.port}/mcp` } };
+        const servers = { odd: { url: `http://127.0.0.1:${listener.port}/mcp`, era } };
         try {
           await withLines(frontCommand(servers), async (client) => {
             for (const name of Object.keys(REPLIES)) {

@@ -313,7 +313,8 @@ test('without a server there is nothing to serve on stdio', async () => {
 
 test('startStdio serves until stdin ends', async () => {
   const runtime = createSimRuntime({ seed: 1 });
-  const ended = startStdio({ runtime, snapshot, log: SILENT, scan: 'portable', logLevel: 'silent' });
+  const options = { runtime, snapshot, log: SILENT, scan: 'portable', logLevel: 'silent' } as const;
+  const { ended } = await startStdio(options);
   runtime.feedStdin(encode('not json\n'));
   runtime.feedStdin(null);
   await runtime.advance(20_000);

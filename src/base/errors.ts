@@ -72,6 +72,13 @@ export const ERRORS = Object.freeze({
     'never',
     'Cannot resolve an environment reference of the configuration',
   ),
+  GW_CONFIG_ROOM: row(
+    500,
+    -32603,
+    'client',
+    'never',
+    'Cannot take up the configuration while running: restart the gateway',
+  ),
 
   // runtime: the world refused
   GW_RUNTIME_LISTEN: row(500, -32603, 'gateway', 'never', 'Cannot listen on the address'),
@@ -130,6 +137,13 @@ export const ERRORS = Object.freeze({
     'gateway',
     'safe',
     'Cannot take another exchange now: the limit of concurrent exchanges is reached',
+  ),
+  GW_SERVER_OVERLOAD: row(
+    503,
+    -32603,
+    'gateway',
+    'safe',
+    'Cannot take another exchange now: the worker is behind with those that it has',
   ),
   GW_SERVER_DRAINING: row(
     503,
@@ -241,6 +255,13 @@ export const ERRORS = Object.freeze({
     'never',
     'Cannot go on with this requestState: it is none of this request, was used before or has expired',
   ),
+  GW_BRIDGE_CAPABILITY: row(
+    400,
+    -32021,
+    'client',
+    'never',
+    'Cannot finish the call: the MCP server asks for what the client does not declare',
+  ),
   GW_BRIDGE_PARKED: row(
     500,
     -32603,
@@ -253,6 +274,16 @@ export const ERRORS = Object.freeze({
   GW_ROUTE_TOOL: row(200, -32602, 'client', 'never', 'Cannot find this tool'),
   GW_ROUTE_PROMPT: row(200, -32602, 'client', 'never', 'Cannot find this prompt'),
   GW_ROUTE_RESOURCE: row(200, -32602, 'client', 'never', 'Cannot find this resource'),
+  GW_ROUTE_TASK: row(200, -32602, 'client', 'never', 'Cannot find this task'),
+
+  // policy: what the configuration allows
+  GW_POLICY_BUSY: row(
+    503,
+    -32603,
+    'gateway',
+    'safe',
+    'Cannot send another request to the MCP server now: as many as are allowed are under way',
+  ),
 
   // peer: another data worker of this gateway
   GW_PEER_DOWN: row(

@@ -56,12 +56,16 @@ export const LIMITS = Object.freeze({
   /** Exchanges that may wait for a connection per server and worker. */
   queueDepthMax: 4_096,
   connectTimeoutMs: 5_000,
+  /** Attempts to connect that took too long may be left to the kernel in this number, or that of the server's connections if there are more: a host that swallows
+   * packets is given up after 127 s (Linux), so 26 of these time-outs, during which a small pool must not be blocked: the server may be back. */
+  connectsLostMin: 32,
   /** Until the first byte of a reply; a call that reports progress is past it with the first report, and has until totalTimeoutMs. */
   firstByteTimeoutMs: 120_000,
   /** Silence inside a reply; event streams are exempt, their servers may be quiet for hours. */
   replyIdleTimeoutMs: 120_000,
-  /** The whole exchange; exempt are the event streams of sessions, subscriptions, and calls that wait for their client. */
-  totalTimeoutMs: 600_000,
+  /** The whole exchange, event streams of calls too: silence ends it long before, so this is for calls that go on reporting. Exempt are the event streams of sessions,
+   * subscriptions, and calls that wait for their client. */
+  totalTimeoutMs: 60 * 60_000,
   /** Idle pooled connection; below the 5 s keep-alive of node:http servers. */
   connectionIdleMs: 4_000,
 
@@ -74,6 +78,52 @@ export const LIMITS = Object.freeze({
    * 1 000 / 50 = 20 requests a second at most, and one that hangs sees one per window. */
   breakerOpenMs: 50,
   breakerTrials: 1,
+
+  // ── replicas of a server ──
+  /** A server that was restarted fills its caches meanwhile. */
+  slowStartMs: 10_000,
+  /** Two judgements of 5 s weigh three quarters of all: a fault of some seconds is seen, a slow moment is not. */
+  outlierWindowMs: 5_000,
+  outlierRequestsMin: 20,
+  /** Of 20 requests 6 more than of the siblings': by chance, with 1 % failing everywhere, once in 40 000 judgements. */
+  outlierFailurePoints: 30,
+  outlierLatencyFactor: 3,
+  outlierLatencyMinMs: 50,
+  outlierEjectMs: 10_000,
+  outlierEjectMaxMs: 5 * 60_000,
+  healthIntervalMs: 5_000,
+  /** As often as a breaker tries, so that a replica that is back is found as soon. */
+  healthDownIntervalMs: 50,
+  healthTimeoutMs: 2_000,
+  healthUnhealthyAfter: 3,
+  /** One answer is enough, since what it gets then grows from little. */
+  healthHealthyAfter: 1,
+  /** Largest reply to a probe that is read. */
+  healthReplyBytesMax: 256 * KIB,
+  /** Copies under way, of each worker; others are not made. */
+  mirrorConnectionsMax: 8,
+
+  // ── requests that are sent again ──
+  /** Two repeats after 25 and 50 ms outlast the restart of a server that was replaced; more help only one that is down, which they keep down. */
+  retriesMax: 2,
+  /** A tenth more requests at most when everything fails, and so many a second where there are few. */
+  retryBudgetPercent: 10,
+  retriesPerSecondMin: 3,
+  retryBackoffMs: 25,
+  retryBackoffMaxMs: 1_000,
+  /** Repeats, and second requests, that quiet times may save up. */
+  retryBurstMax: 100,
+  /** The head of an event stream waits so long for its first byte, in case the call must be sent again; then it goes out, in time for a comment to keep it open. */
+  retryHoldMs: 5_000,
+  /** Names of tools, with what their server says of them, remembered per server and worker, of all kinds of clients together: about 100 bytes each. */
+  toolNotesMax: 20_000,
+
+  // ── second requests beside slow ones ──
+  hedgeAfterPercentile: 95,
+  hedgeMinMs: 10,
+  hedgeBudgetPercent: 5,
+  /** Tools per server and worker whose times are kept, 8.6 KB each. */
+  hedgeToolsMax: 256,
 
   // ── upstream stdio ──
   /** Requests in flight or queued on one child. */
@@ -112,6 +162,8 @@ export const LIMITS = Object.freeze({
   // ── sessions ──
   /** An initialize that the gateway keeps for as long as its session lives, to heal it; clients send about 200 bytes. */
   initializeBytesMax: 64 * KIB,
+  /** What is kept of what a client set in one session (level, subscriptions), to be said again to a new one: about 400 subscriptions. */
+  sessionNotesBytesMax: 64 * KIB,
   sessionsMax: 10_000,
   sessionIdleMs: 30 * 60_000,
   /** Messages kept for a legacy session's event stream while none is open. */
@@ -181,6 +233,19 @@ export const LIMITS = Object.freeze({
   /** A worker that dies so often in a row without having served in between ends the gateway: starting it once more would not help. */
   workerStartsMax: 5,
 
+  // ── end ──
+  /** Replies that are on their way out when all exchanges are over get so long to leave. */
+  listenerCloseMs: 1_000,
+
+  // ── reload ──
+  /** Cells for servers, and for endpoints, that a gateway has at least; it has twice as many as it starts with if that is more. Those of a server take
+   * 64 B × (2 + workers), those of an endpoint 8.6 KB × workers, of which memory is used only once it is written to. */
+  reloadCellsMin: 64,
+  /** A configuration file that changed is read once it has not changed again for so long. */
+  reloadQuietMs: 100,
+  /** It is looked at this often, whatever the system tells of changes: not every file system tells. */
+  reloadLookMs: 2_000,
+
   // ── eras of a server ──
   /** Longest wait for the reply to a probe; shorter than childStartMs, so that a process which ignores it is let go before that ends it as a failure. */
   eraProbeMs: 20_000,
@@ -195,11 +260,38 @@ export const LIMITS = Object.freeze({
   /** Largest reply to discover that is looked at, and to initialize that is held back. */
   eraReplyBytesMax: 256 * KIB,
 
+  // ── cache of answers ──
+  /** Bytes of answers kept of one server, in each worker: 100 lists of 100 KiB and as much again of resources. */
+  cacheBytesMax: 16 * MIB,
+  /** An answer stands in for a server that is down for this long after it has ceased to hold: a restart, or a deployment. */
+  cacheStaleMs: 60_000,
+  /** An answer that nobody asked for in so long does not keep a subscription open. */
+  cacheIdleMs: 10 * 60_000,
+  /** Subscriptions that one worker holds at one server, one for each set of credentials; what is kept for others holds by its time alone. */
+  cacheListensMax: 256,
+  /** Resources in one of them. */
+  cacheSubscriptionsMax: 256,
+  /** A server that has no subscriptions is asked again after this, ± a quarter. */
+  cacheListenCalmMs: 5 * 60_000,
+  /** A question whose answer may not be kept: for so long, nobody waits for another's answer to it. */
+  cacheUnsharedMs: 10_000,
+  cacheUnsharedMax: 4_096,
+
   // ── aggregation ──
   /** Pages followed of one upstream list. */
   listPagesMax: 1_000,
+  /** All pages of one server's list together: ten times what 5 000 tools with large schemas take; a server that sends more is cut off there. */
+  listBytesMax: 16 * MIB,
   /** Longest wait for one member server in initialize, discover and lists. */
   memberTimeoutMs: 10_000,
+  /** A server's last list stands in for it for this long while it is down or slow: a restart or a deployment takes minutes. */
+  listGraceMs: 10 * 60_000,
+  /** All that a worker keeps of such lists. */
+  listsKeptBytesMax: 64 * MIB,
+  /** Elements on a page of a joined list: more than most gateways have, since some clients read the first page only. */
+  pageSize: 1_000,
+  /** The next page of a joined list is cut from what was asked for the page before, if that was asked at most so long ago. */
+  listContinuedMs: 60_000,
 });
 
 assert(
@@ -221,5 +313,9 @@ assert(LIMITS.handleLifeMs <= LIMITS.sealKeyKeptMs, 'a handle opens for as long 
 assert(
   LIMITS.eraProcessProbeMs < LIMITS.eraProbeMs && LIMITS.eraProbeMs < LIMITS.childStartMs,
   'a process that ignores a probe is taken for a legacy one, and let go of, before it counts as one that failed',
+);
+assert(
+  2 * LIMITS.retryHoldMs < LIMITS.keepAliveCommentMs,
+  'a head that waits, for one attempt and then for the call, goes out before its stream needs a comment',
 );
 assert(LIMITS.keepAliveCommentMs < 30_000, 'keep-alive comments come before load balancers give up');

@@ -8,6 +8,8 @@ const HEAD_NO_ID = encode('{"jsonrpc":"2.0"');
 const ERROR = encode(',"error":');
 const RESULT = encode(',"result":');
 const CLOSE = encode('}');
+/** Of what a peer says, as much is shown. */
+const SHOWN_CHARS_MAX = 200;
 
 /** `{"jsonrpc","id","error":{code,message,data}}`. `data.gw` is the stable code of the table; `extra` joins it. */
 export function errorMessage(
@@ -23,6 +25,12 @@ export function errorMessage(
     }),
   );
   return id === null ? concat([HEAD_NO_ID, ERROR, body, CLOSE]) : concat([HEAD, id, ERROR, body, CLOSE]);
+}
+
+/** An error object of a peer in a few words for people, whatever its members are: they may be of any type. */
+export function describeError({ code, message }: Readonly<Record<string, unknown>>): string {
+  const why = typeof message === 'string' ? ` (${message.slice(0, SHOWN_CHARS_MAX)})` : '';
+  return `error ${typeof code === 'number' ? code : 'without a code'}${why}`;
 }
 
 /** `{"jsonrpc","id","result":…}` around the bytes of a JSON value. */

@@ -1,16 +1,17 @@
-// Joins the answers of several servers into one: lists element by element as bytes, capabilities as values.
-// Called by proxy. Promises: elements keep their bytes but for the marked spans, members keep the config's order, and what
-// could not be had is named under `_meta` instead of being left out silently.
-import { concat, type Edit, encode, splice } from '../base/bytes.ts';
+// Joins the answers of several servers into one: capabilities and instructions as values, how long they hold, what is missing.
+// Called by proxy and merge-lists.ts. Promises: pure; what could not be had is named under `_meta` instead of being left out silently.
+import { concat, encode, equalsAscii } from '../base/bytes.ts';
+import type { GatewayError } from '../base/errors.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import { has, isRecord, type Message, span } from './envelope.ts';
 import { resultMessage } from './errors.ts';
-import { eachElement, isArray, isObject, member, numberMember, stringMember } from './json.ts';
+import { isObject, member, numberMember, stringMember } from './json.ts';
 import { META } from './protocol.ts';
-import { elementEdits, type ListShape } from './rewrite.ts';
 
 /** Key under which an aggregated result names the servers whose part is missing: `{server: reason}`. */
 export const MISSING_META = 'sluice/missing';
+/** Key under which it names those whose part is an earlier answer of theirs: `{server: ageMs}`. */
+export const STALE_META = 'sluice/stale';
 
 /** The pages that one server gave, or why there are none. */
 export interface MemberPages {
@@ -18,6 +19,12 @@ export interface MemberPages {
   readonly pages: readonly Message[];
   /** Set when the list is missing or incomplete. */
   readonly fault: string | null;
+  /** The fault is that the server is down, too slow, or not understood; it did not refuse. */
+  readonly isOutage?: boolean;
+  /** What went wrong on the way, when nothing came back. */
+  readonly error?: GatewayError;
+  /** Set when this is what it gave so long ago. */
+  readonly staleMs?: number;
 }
 
 /** What the gateway says of itself. */
@@ -26,34 +33,11 @@ export interface SelfInfo {
   readonly version: string;
 }
 
-const COMMA = encode(',');
-
-/** Bytes of a list's elements, each with its server's mark. */
-function markedElements(page: Message, shape: ListShape, server: string): readonly Uint8Array[] {
-  const result = span(page.envelope, ENVELOPE.result);
-  if (result === null || !isObject(page.bytes, result.start)) return [];
-  const items = member(page.bytes, result.start, shape.items);
-  if (items === null || !isArray(page.bytes, items.start)) return [];
-  const elements: Uint8Array[] = [];
-  eachElement(page.bytes, items.start, (start, end) => {
-    const edits = elementEdits(page.bytes, start, shape, server);
-    elements.push(
-      splice(
-        page.bytes.subarray(start, end),
-        edits.map((edit): Edit => shift(edit, -start)),
-      ),
-    );
-  });
-  return elements;
-}
-
-function shift(edit: Edit, by: number): Edit {
-  return { start: edit.start + by, end: edit.end + by, insert: edit.insert };
-}
-
-function missing(members: readonly MemberPages[]): Record<string, string> | null {
-  const faults = members.filter((one) => one.fault !== null).map((one) => [one.server, one.fault ?? '']);
-  return faults.length === 0 ? null : Object.fromEntries(faults);
+/** True for a page that a cache gave although it had ceased to hold (policy/cache.ts marks it). */
+export function isMarkedStale({ bytes, envelope }: Message): boolean {
+  const meta = span(envelope, ENVELOPE.resultMeta);
+  const mark = meta === null || !isObject(bytes, meta.start) ? null : member(bytes, meta.start, STALE_META);
+  return mark !== null && equalsAscii(bytes, mark.start, mark.end, 'true');
 }
 
 /** Smallest ttl and narrowest scope over all pages; a page that says nothing counts as 0 and private (2026-07-28, caching). */
@@ -64,7 +48,7 @@ export function mergedCaching(members: readonly MemberPages[]): {
   let ttlMs = Number.POSITIVE_INFINITY;
   let isPublic = true;
   for (const one of members) {
-    if (one.fault !== null) ttlMs = 0;
+    if (one.fault !== null || one.staleMs !== undefined) ttlMs = 0;
     for (const page of one.pages) {
       const result = span(page.envelope, ENVELOPE.result);
       const at = result !== null && isObject(page.bytes, result.start) ? result.start : -1;
@@ -73,39 +57,6 @@ export function mergedCaching(members: readonly MemberPages[]): {
     }
   }
   return { ttlMs: Number.isFinite(ttlMs) ? ttlMs : 0, cacheScope: isPublic ? 'public' : 'private' };
-}
-
-/** Result value of a merged list. `self` is given for modern clients, whose results carry more; null for legacy ones. */
-export function mergeLists(
-  members: readonly MemberPages[],
-  shape: ListShape,
-  self: SelfInfo | null,
-): Uint8Array {
-  const parts: Uint8Array[] = [encode(`{${JSON.stringify(shape.items)}:[`)];
-  let first = true;
-  for (const one of members) {
-    for (const page of one.pages) {
-      for (const element of markedElements(page, shape, one.server)) {
-        if (!first) parts.push(COMMA);
-        parts.push(element);
-        first = false;
-      }
-    }
-  }
-  parts.push(encode(`]${tail(members, self)}}`));
-  return concat(parts);
-}
-
-function tail(members: readonly MemberPages[], self: SelfInfo | null): string {
-  const faults = missing(members);
-  const meta: Record<string, unknown> = {};
-  if (faults !== null) meta[MISSING_META] = faults;
-  if (self !== null) meta[META.serverInfo] = { name: self.name, version: self.version };
-  const rest: Record<string, unknown> =
-    self === null ? {} : { ...mergedCaching(members), resultType: 'complete' };
-  if (Object.keys(meta).length > 0) rest._meta = meta;
-  const spelled = JSON.stringify(rest);
-  return spelled === '{}' ? '' : `,${spelled.slice(1, -1)}`;
 }
 
 /** Union of capability objects: objects are joined key by key, a flag is true when any server says so. */

@@ -33,6 +33,8 @@ export const META = Object.freeze({
   serverInfo: 'io.modelcontextprotocol/serverInfo',
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
   logLevel: 'io.modelcontextprotocol/logLevel',
+  /** The task that a message belongs to (2025-11-25). */
+  relatedTask: 'io.modelcontextprotocol/related-task',
 });
 
 /** What every key of META begins with: the protocol keeps these keys for itself. */
@@ -72,6 +74,19 @@ export const METHOD = Object.freeze({
   promptsChanged: 'notifications/prompts/list_changed',
   resourcesChanged: 'notifications/resources/list_changed',
   elicitationComplete: 'notifications/elicitation/complete',
+  tasksList: 'tasks/list',
+  tasksResult: 'tasks/result',
+  /** Of 2025-11-25. */
+  taskStatus: 'notifications/tasks/status',
+  /** Of the extension of 2026-07-28. */
+  taskChanged: 'notifications/tasks',
+});
+
+/** Lists that a notification says to have changed. */
+export const LIST_OF: Readonly<Record<string, readonly string[]>> = Object.freeze({
+  [METHOD.toolsChanged]: [METHOD.toolsList],
+  [METHOD.promptsChanged]: [METHOD.promptsList],
+  [METHOD.resourcesChanged]: [METHOD.resourcesList, METHOD.templatesList],
 });
 
 const CACHEABLE: ReadonlySet<string> = new Set([
@@ -104,3 +119,15 @@ export function mirroredPlace(method: string): number {
       return -1;
   }
 }
+
+/** Levels of log messages, from the least urgent (RFC 5424 by other names). */
+export const LOG_LEVELS: readonly string[] = Object.freeze([
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+]);

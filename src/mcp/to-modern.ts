@@ -183,15 +183,20 @@ export function legacyCapabilities(modern: Readonly<Record<string, unknown>>): R
   return carriedClient(modern);
 }
 
+/** Where nobody says for how long a result holds. */
+const UNKEPT: Caching = Object.freeze({ ttlMs: 0, cacheScope: 'private' });
+
 /** Result of server/discover for a server that answered `initialize` so. */
-export function discoverResult(initialize: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function discoverResult(
+  initialize: Readonly<Record<string, unknown>>,
+  caching: Caching = UNKEPT,
+): Record<string, unknown> {
   return {
     supportedVersions: MODERN_VERSIONS,
     capabilities: carriedServer(initialize.capabilities),
     ...(typeof initialize.instructions === 'string' ? { instructions: initialize.instructions } : {}),
     resultType: 'complete',
-    ttlMs: 0,
-    cacheScope: 'private',
+    ...caching,
     _meta: {
       ...(isRecord(initialize._meta) ? initialize._meta : {}),
       [META.serverInfo]: serverInfoOf(initialize.serverInfo),

@@ -2,6 +2,7 @@
 // Called by the other files of memory/ and by gateway.ts (makes the memory). Promises: no other file knows an offset; what
 // different threads write never shares a 64-byte line; the same shape gives the same plan on every thread.
 import { assert } from '../base/assert.ts';
+import { OUTCOME } from './replica-layout.ts';
 
 /** Bytes of a cache line: the unit in which cores fight over memory (x86-64 and most ARM64). */
 export const LINE_BYTES = 64;
@@ -94,6 +95,8 @@ export const POOL = Object.freeze({
   /** Ticket of the exchange that has waited longest for a permit, 0 when none does. */
   oldest: 5,
   sessions: 6,
+  /** Calls that count against the server's bound on concurrency: memory/call-cell.ts. */
+  calls: 7,
   words: 16,
 });
 
@@ -203,6 +206,7 @@ export interface MemoryPlan extends MemoryShape {
   readonly ringAt: number;
   readonly poolAt: number;
   readonly breakerAt: number;
+  readonly outcomeAt: number;
   readonly counterAt: number;
   readonly histogramAt: number;
   readonly journalAt: number;
@@ -232,12 +236,14 @@ export function planMemory(shape: MemoryShape): MemoryPlan {
   const ringAt = workerAt + workers * WORKER.words * WORD_BYTES;
   const poolAt = ringAt + workers * (workers - 1) * ringSpan(shape);
   const breakerAt = poolAt + upstreams * (POOL_HEAD.words + workers * POOL.words) * WORD_BYTES;
-  const counterAt = breakerAt + upstreams * BREAKER.words * WORD_BYTES;
+  const outcomeAt = breakerAt + upstreams * BREAKER.words * WORD_BYTES;
+  const counterAt = outcomeAt + upstreams * workers * OUTCOME.words * WORD_BYTES;
   const histogramAt = counterAt + workers * endpoints * COUNTER.places * 8;
   const journalAt = histogramAt + workers * endpoints * HISTOGRAM_SPAN;
   const bytes = journalAt + workers * (JOURNAL.headBytes + journalRecords * JOURNAL.recordBytes);
   assert(journalAt % LINE_BYTES === 0, 'every region starts on a line of its own');
-  return { ...shape, workerAt, ringAt, poolAt, breakerAt, counterAt, histogramAt, journalAt, bytes };
+  const regions = { workerAt, ringAt, poolAt, breakerAt, outcomeAt, counterAt, histogramAt, journalAt };
+  return { ...shape, ...regions, bytes };
 }
 
 /** Byte offset of a worker's cell. */

@@ -1,7 +1,14 @@
-// What a worker held in the shared memory when it died, given back.
+// What a worker held in the shared memory when it died, given back; and the cells of what is gone, made as new.
 // Called by gateway/. Promises: exactly what that worker held, whatever it was doing; its counts stay, so that sums never shrink.
 import {
+  BREAKER,
+  breakerCellAt,
+  COUNTER,
+  counterCellAt,
+  HISTOGRAM_SPAN,
+  histogramPlace,
   POOL,
+  POOL_HEAD,
   poolCellAt,
   poolHeadAt,
   WORD_BYTES,
@@ -12,6 +19,7 @@ import {
   workerCellAt,
 } from './layout.ts';
 import type { PlaneMemory } from './memory.ts';
+import { OUTCOME, outcomeCellAt } from './replica-layout.ts';
 
 /** Words of a pool cell that a dead worker holds no longer; its counts stay, so that sums never shrink. */
 const HOLDINGS = [
@@ -22,6 +30,7 @@ const HOLDINGS = [
   POOL.waiting,
   POOL.oldest,
   POOL.sessions,
+  POOL.calls,
 ] as const;
 
 /** What a worker held when it died. */
@@ -51,4 +60,27 @@ export function clearWorker(memory: PlaneMemory, worker: number): Reclaimed {
   Atomics.store(words, cellAt + WORKER.state, WORKER_STATE.down);
   Atomics.store(words, cellAt + WORKER.asleep, 0);
   return reclaimed;
+}
+
+/** Makes the pool, breaker and outcome cells of a server as new, in which nobody has anything any more; counts included, since they were another server's. */
+export function clearUpstream(memory: PlaneMemory, upstream: number): void {
+  const { plan, words } = memory;
+  const poolWords = POOL_HEAD.words + plan.workers * POOL.words;
+  const poolAt = poolHeadAt(plan, upstream) / WORD_BYTES;
+  const breakerAt = breakerCellAt(plan, upstream) / WORD_BYTES;
+  words.fill(0, poolAt, poolAt + poolWords);
+  words.fill(0, breakerAt, breakerAt + BREAKER.words);
+  const outcomeAt = outcomeCellAt(plan, upstream, 0) / WORD_BYTES;
+  words.fill(0, outcomeAt, outcomeAt + plan.workers * OUTCOME.words);
+}
+
+/** Makes the counters and histograms of an endpoint as new; nobody records there any more. */
+export function clearEndpoint(memory: PlaneMemory, endpoint: number): void {
+  const { plan, doubles } = memory;
+  for (let worker = 0; worker < plan.workers; worker++) {
+    const countersAt = counterCellAt(plan, worker, endpoint) / 8;
+    const histogramAt = histogramPlace(plan, worker, endpoint) / 8;
+    doubles.fill(0, countersAt, countersAt + COUNTER.places);
+    doubles.fill(0, histogramAt, histogramAt + HISTOGRAM_SPAN / 8);
+  }
 }

@@ -2,16 +2,26 @@
 // Run by `bun test`; pure, no sockets.
 import { describe, expect, test } from 'bun:test';
 import { encode, splice } from '../../../src/base/bytes.ts';
-import { MISSING_META, mergeCapabilities, mergeLists, nextCursor } from '../../../src/mcp/merge.ts';
-import { listShape, notificationEdits, resultEdits } from '../../../src/mcp/rewrite.ts';
+import {
+  type MemberPages,
+  MISSING_META,
+  mergeCapabilities,
+  nextCursor,
+  type SelfInfo,
+} from '../../../src/mcp/merge.ts';
+import { mergeLists as joined } from '../../../src/mcp/merge-lists.ts';
+import { type ListShape, listShape, notificationEdits, resultEdits } from '../../../src/mcp/rewrite.ts';
 import { messageOf, textOf } from '../../fixtures/messages.ts';
 
 const page = (result: string) => messageOf(`{"jsonrpc":"2.0","id":1,"result":${result}}`);
 const shape = (method: string) => {
-  const found = listShape(method);
+  const found = listShape(method, 'legacy');
   if (found === null) throw new Error('no shape');
   return found;
 };
+
+const mergeLists = (lists: readonly MemberPages[], shape: ListShape, self: SelfInfo | null): Uint8Array =>
+  joined(lists, { shape, self, choice: null, pageSize: 0, from: null, cursorOf: () => '' }).result;
 
 describe('mergeLists', () => {
   test('marks names, keeps spelling, order and unknown fields', () => {

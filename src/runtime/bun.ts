@@ -3,35 +3,20 @@
 import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { bunAead } from './bun-aead.ts';
 import { spawnOnBun } from './bun-child.ts';
+import { bunClock } from './bun-clock.ts';
 import { listenOnBun } from './bun-listener.ts';
 import { bunParallelism } from './bun-parallelism.ts';
 import { bunChannel } from './bun-port.ts';
 import { connectOnBun } from './bun-socket.ts';
 import { bunStandard } from './bun-standard.ts';
+import { watchFile } from './bun-watch.ts';
 import { bunWorkerScope, noteGroup, startBunWorker } from './bun-worker.ts';
 import { groupMemory } from './process-memory.ts';
 import { createReaper } from './reaper.ts';
-import type { Clock, Files, Random, Runtime, TimerId } from './runtime.ts';
+import type { Files, Random, Runtime } from './runtime.ts';
 
 /** Random bytes are drawn from the system this many at a time. */
 const RANDOM_POOL_BYTES = 4096;
-
-/** Beyond this setTimeout would fire at once (its delay is a signed 32-bit number). */
-const TIMER_MS_MAX = 2 ** 31 - 1;
-
-const clock: Clock = {
-  now: () => performance.now(),
-  wall: () => Date.now(),
-  after(ms, callback): TimerId {
-    const timer = setTimeout(callback, Math.min(ms, TIMER_MS_MAX));
-    timer.unref();
-    return Number(timer);
-  },
-  cancel: (timer) => clearTimeout(timer),
-  soon: (callback) => {
-    setImmediate(callback);
-  },
-};
 
 function createRandom(): Random {
   const pool = new Uint8Array(RANDOM_POOL_BYTES);
@@ -80,6 +65,7 @@ const files: Files = {
       () => true,
       () => false,
     ),
+  watch: watchFile,
 };
 
 /** The runtime of this thread. Cheap; make one per thread. */
@@ -87,7 +73,7 @@ export function createBunRuntime(): Runtime {
   const reaper = createReaper(noteGroup);
   return {
     name: 'bun',
-    clock,
+    clock: bunClock,
     random: createRandom(),
     aead: bunAead,
     files,

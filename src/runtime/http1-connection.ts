@@ -1,18 +1,27 @@
 // One client's connection to the HTTP/1.1 listener: its requests, one after the other, and their replies.
-// Called by http1-listener.ts with the socket's events. Promises: the next request is looked at when the one before is answered and its body is
+// Called by http1-server.ts with the socket's events. Promises: the next request is looked at when the one before is answered and its body is
 // through; no byte of a body is taken for a request; a whole reply leaves in one write; what a slow client leaves unread is kept in order.
 // A state machine (head, body, waiting) over socket events, hence its length.
 import { concat, EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { BodyDecoder } from '../base/http-body.ts';
 import { BLANK_LINE, parseRequestHead, type RequestHead } from './http1-head.ts';
-import { HEAD_ROOM_BYTES, Outgoing, scratch } from './http1-outgoing.ts';
+import { HEAD_ROOM_BYTES, Outgoing, scratch, type WritableSocket } from './http1-outgoing.ts';
 import { copyText, writeReplyHead } from './http1-reply.ts';
 import { ChunkedSink } from './http1-sink.ts';
 import type { Inbound, Reply, ReplyStream, RequestHandler } from './runtime.ts';
 
-/** The socket of a connection. */
-export type RawSocket = Bun.Socket<Http1Connection>;
+/** The socket of a connection, as far as it is used: Bun's, or one that is simulated. */
+export interface RawSocket extends WritableSocket {
+  readonly remoteAddress: string;
+  /** Ends after what was taken is sent; nothing more is read. */
+  end(): void;
+  /** Sends no more, and goes on reading. */
+  shutdown(): void;
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+}
 
 /** What all connections of one listener share. */
 export interface Http1Shared {

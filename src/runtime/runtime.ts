@@ -1,7 +1,6 @@
 // The world, behind one contract: listener, sockets, child processes, workers, files, clock, randomness.
-// Called by worker, gateway, upstream, server, control, cli; implemented by bun.ts and sim.ts (node.ts later).
-// Promises: plain functions and callbacks, no object per event that the runtime below would not make anyway; one contract suite
-// (test/contract/runtime) for every implementation; times are milliseconds; nothing is thrown on purpose but GatewayError.
+// Called by worker, gateway, upstream, server, control, cli; implemented by bun.ts and sim.ts (node.ts later). Promises: plain functions and callbacks, no object per
+// event that the runtime below would not make anyway; one contract suite (test/contract/runtime) for every implementation; times are milliseconds; nothing is thrown on purpose but GatewayError.
 
 /** Header names in lower case → value. */
 export type HeaderRecord = Readonly<Record<string, string>>;
@@ -22,9 +21,8 @@ export interface Inbound {
   /** The whole body when it came with the head, else null: readBody() then. Asked for in the same turn as the handler, instead of readBody(). */
   readonly wholeBody: Uint8Array | null;
   /**
-   * The whole body. Rejects with GW_SERVER_BODY_SIZE beyond the listener's limit and GW_SERVER_BODY_ABORTED when the client
-   * goes away or has not sent it whole within the idle timeout. To be called at most once, and in the same turn as the
-   * handler (a late call may find the body gone).
+   * The whole body. Rejects with GW_SERVER_BODY_SIZE beyond the listener's limit and GW_SERVER_BODY_ABORTED when the client goes away or has not sent it whole
+   * within the idle timeout. To be called at most once, and in the same turn as the handler (a late call may find the body gone).
    */
   readBody(): Promise<Uint8Array>;
   /**
@@ -260,6 +258,8 @@ export interface Files {
   /** Deletes a file; one that is gone is no error. */
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+  /** Calls back once a file has changed, was replaced, came or went, and holds still; returns what ends that. Keeps no process alive. */
+  watch(path: string, onChange: () => void): () => void;
 }
 
 /** The gateway's own three streams, for `sluice stdio` and the logs. */

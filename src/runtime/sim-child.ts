@@ -29,6 +29,9 @@ export interface ProgramEvents {
 /** Starts a scripted program. */
 export type Program = (io: ProgramIo) => ProgramEvents;
 
+/** The pieces in which bytes come out of a pipe. */
+export type Cut = (bytes: Uint8Array) => readonly Uint8Array[];
+
 /** Bytes in a pipe before write() returns false. */
 const PIPE_BYTES = 64 * 1024;
 /** Time from a write to its reading. */
@@ -40,6 +43,7 @@ class SimChild implements Child {
   private readonly clock: Clock;
   private readonly handler: ChildHandler;
   private readonly program: ProgramEvents;
+  private readonly cut: Cut;
   private readonly inbox: Uint8Array[] = [];
   private inboxBytes = 0;
   alive = true;
@@ -52,16 +56,22 @@ class SimChild implements Child {
     pid: number,
     clock: Clock,
     handler: ChildHandler,
-    start: { options: SpawnOptions; program: Program },
+    start: { readonly options: SpawnOptions; readonly program: Program; readonly cut: Cut },
   ) {
+    const { cut } = start;
     this.pid = pid;
     this.clock = clock;
     this.handler = handler;
+    this.cut = cut;
     this.program = start.program({
       options: start.options,
       clock,
-      stdout: (bytes) => this.output(() => handler.onStdout(bytes)),
-      stderr: (bytes) => this.output(() => handler.onStderr(bytes)),
+      stdout: (bytes) => {
+        for (const piece of cut(bytes)) this.output(() => handler.onStdout(piece));
+      },
+      stderr: (bytes) => {
+        for (const piece of cut(bytes)) this.output(() => handler.onStderr(piece));
+      },
       exit: (code) => this.die(code, null),
       holdMemory: (bytes) => {
         this.memoryBytes = bytes;
@@ -78,7 +88,7 @@ class SimChild implements Child {
 
   write(bytes: Uint8Array): boolean {
     if (!this.alive || this.stdinClosed) return true;
-    this.inbox.push(bytes.slice());
+    this.inbox.push(...this.cut(bytes.slice()));
     this.inboxBytes += bytes.length;
     this.clock.after(PIPE_MS, () => this.deliver());
     if (this.inboxBytes > PIPE_BYTES) this.full = true;
@@ -133,12 +143,21 @@ class SimChild implements Child {
 /** The programs of a sim. */
 export class Programs {
   private readonly clock: Clock;
+  private readonly cut: Cut;
   private readonly programs = new Map<string, Program>();
   private readonly children = new Map<number, SimChild>();
   private lastPid = 1000;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, cut: Cut) {
     this.clock = clock;
+    this.cut = cut;
+  }
+
+  /** Processes that are alive. */
+  get alive(): number {
+    let count = 0;
+    for (const child of this.children.values()) if (child.alive) count++;
+    return count;
   }
 
   /** Makes a command known. */
@@ -154,7 +173,11 @@ export class Programs {
         `the command ${JSON.stringify(options.command)} was not found`,
       );
     }
-    const child = new SimChild(++this.lastPid, this.clock, handler, { options, program });
+    const child = new SimChild(++this.lastPid, this.clock, handler, {
+      options,
+      program,
+      cut: this.cut,
+    });
     this.children.set(child.pid, child);
     return child;
   }

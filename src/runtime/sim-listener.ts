@@ -1,5 +1,5 @@
-// The listener of the simulated runtime: HTTP/1.1 with keep-alive over simulated sockets.
-// Called by sim.ts. Promises: the listener contract of runtime.ts. A request that follows before the reply to the one before
+// The listener that stands for uWebSockets in the simulated runtime: HTTP/1.1 with keep-alive over simulated sockets.
+// Called by sim-listen.ts. Promises: the listener contract of runtime.ts. A request that follows before the reply to the one before
 // it is complete waits for it. TLS, HTTP/2 and HTTP/3 are accepted in the options and make no difference here.
 import { concat, EMPTY } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
@@ -18,7 +18,7 @@ import type {
   TimerId,
 } from './runtime.ts';
 import { FramingReader, writeChunk, writeHead } from './sim-http.ts';
-import type { Network } from './sim-network.ts';
+import type { Accept, Places } from './sim-network.ts';
 
 class SimInbound implements Inbound {
   readonly method: string;
@@ -230,17 +230,18 @@ export class SimListener implements Listener {
   private readonly unbind: () => void;
   private drained: (() => void) | null = null;
 
-  constructor(network: Network, options: ListenOptions, handler: RequestHandler) {
-    this.clock = network.clock;
+  constructor(places: Places, options: ListenOptions, handler: RequestHandler) {
+    this.clock = places.clock;
     this.options = options;
     this.handler = handler;
     this.host = options.host;
-    this.port = options.port === 0 ? network.freePort() : options.port;
-    const unbind = network.bind(`:${this.port}`, (socket) => {
+    this.port = options.port === 0 ? places.freePort() : options.port;
+    const accept: Accept = (socket) => {
       const connection = new Connection(this, socket);
       this.connections.add(connection);
       return connection;
-    });
+    };
+    const unbind = places.bind(`:${this.port}`, accept, options.reusePort);
     if (unbind === null) {
       throw new GatewayError('GW_RUNTIME_LISTEN', `"${options.host}:${options.port}": the port is in use`);
     }

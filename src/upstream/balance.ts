@@ -1,10 +1,14 @@
-// Several replicas of one MCP server as one upstream: each request goes to the less busy of two that are drawn at random.
-// Called by create.ts. Promises: the contract of upstream.ts; what a legacy session began at one replica stays there; a replica whose breaker is open
-// gets nothing while another can take it. Source of the choice: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.
-import { must } from '../base/assert.ts';
+// Several replicas of one MCP server as one upstream: who may have a request, and that what began at one stays there.
+// Called by replicas.ts. Promises: the contract of upstream.ts; a legacy session stays where it began, and so does a task; one that is drained, whose breaker is
+// open or that is found down or worse than the others gets nothing else while another can take it.
+import { assert, must } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { addNumbers } from '../memory/cells.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
+import type { Scanner } from '../scan/contract.ts';
+import { type Choice, createChoice } from './choice.ts';
+import { TaskMarkingSink, type TaskRequest, taskRequest } from './replica-tasks.ts';
+import type { BalanceSettings } from './spec.ts';
 import type {
   ReplyHead,
   Upstream,
@@ -17,16 +21,29 @@ import type {
 /** One replica, and what is known of it across workers. */
 export interface Replica {
   readonly upstream: Upstream;
+  /** What it is known by: stays the same when others come or go. Left out: its number. */
+  readonly name?: string;
+  /** Its part of the requests, 0 = nothing new; left out: as that of others. */
+  readonly weight?: number;
   /** Exchanges that it has under way or waiting, of all workers. */
   load(): number;
   /** True while its breaker would refuse a request. */
-  refuses(): boolean;
+  refuses(nowMs: number): boolean;
+  /** Share of its weight that it is to have now, 0 … 1, for what is found of it besides; left out: all. */
+  standing?(nowMs: number): number;
+  /** Told of each request of a legacy session that goes there, its own id in it; left out: nobody. */
+  readonly onSession?: (request: UpstreamRequest) => void;
 }
 
 /** What choosing takes. */
 export interface BalanceTools {
-  readonly clock: Pick<Clock, 'soon'>;
+  readonly clock: Pick<Clock, 'soon' | 'now'>;
   readonly random: Pick<Random, 'fraction'>;
+  readonly scanner: Scanner;
+  /** Left out: the less busy of two. */
+  readonly balance?: BalanceSettings;
+  /** What ends with it: those who ask and judge the replicas. Left out: nobody does. */
+  readonly companions?: readonly { stop(): Promise<void> | void }[];
 }
 
 /** Makes one upstream of two or more replicas. */
@@ -37,26 +54,98 @@ export function withReplicas(replicas: readonly Replica[], tools: BalanceTools):
 /** Between a replica's number and its own session id, in the id that goes out. */
 const MARK = '.';
 
+/** One replica, and its number. */
+interface Chosen {
+  readonly index: number;
+  readonly upstream: Upstream;
+}
+
+const WEIGHT = 100;
+const LEAST_BUSY: BalanceSettings = Object.freeze({
+  policy: 'least-busy',
+  hashOn: 'session',
+  slowStartMs: 0,
+});
+
+/** How much of what is known of replicas counts; each is asked only when nobody is left by the one before. */
+const CARE = Object.freeze({ all: 0, breakers: 1, none: 2 });
+const NOBODY: readonly number[] = [];
+
 class BalancedUpstream implements Upstream {
   readonly name: string;
   readonly transport: Upstream['transport'];
   readonly #replicas: readonly Replica[];
   readonly #tools: BalanceTools;
+  readonly #choice: Choice;
+  /** By replica: what it may get of the request at hand. */
+  readonly #shares: Float64Array;
 
   constructor(replicas: readonly Replica[], tools: BalanceTools) {
     const { upstream } = must(replicas[0], 'a server has a replica');
+    assert(
+      replicas.some(({ weight = WEIGHT }) => weight > 0),
+      'a server has a replica that is not drained',
+    );
     this.name = upstream.name;
     this.transport = upstream.transport;
     this.#replicas = replicas;
     this.#tools = tools;
+    const loads = replicas.map((replica) => () => replica.load());
+    const names = replicas.map(({ name }, index) => name ?? `${index}`);
+    this.#choice = createChoice(tools.balance ?? LEAST_BUSY, { loads, names, random: tools.random });
+    this.#shares = new Float64Array(replicas.length);
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     if (request.session !== null) return this.#sendHome(request, request.session, sink);
-    const index = this.#choose();
-    const { upstream } = must(this.#replicas[index], 'the chosen one is one of them');
+    const tasked = taskRequest(request, this.#replicas.length);
+    if (tasked !== null) return this.#sendTask(tasked, sink);
+    const { index, upstream } = this.#any(request);
     // Nothing modern has a session: its reply is nobody's but the client's.
     return upstream.send(request, request.era === 'modern' ? sink : new MarkingSink(sink, index));
+  }
+
+  /** Of a client that knows tasks: what is about one goes to the replica that has it. */
+  #sendTask({ method, home, request }: TaskRequest, sink: UpstreamSink): UpstreamCall {
+    const { index, upstream } = home === null ? this.#any(request) : this.#at(home);
+    const marking = new TaskMarkingSink(sink, this.#tools.scanner, index, method);
+    return marking.started(upstream.send(request, marking));
+  }
+
+  /** One that the request was not sent to before, as far as there is one that takes it. */
+  #any(request: UpstreamRequest): Chosen {
+    const { tried } = request;
+    const nowMs = this.#tools.clock.now();
+    const isFound =
+      (tried !== undefined && tried.length > 0 && this.#share(nowMs, CARE.all, tried)) ||
+      this.#share(nowMs, CARE.all, NOBODY) ||
+      this.#share(nowMs, CARE.breakers, NOBODY) ||
+      this.#share(nowMs, CARE.none, NOBODY);
+    assert(isFound, 'one replica at least is not drained');
+    const index = this.#choice.choose(request, this.#shares);
+    tried?.push(index);
+    return this.#at(index);
+  }
+
+  /** Works out what each may get; false when none may get anything. */
+  #share(nowMs: number, care: number, but: readonly number[]): boolean {
+    let isAny = false;
+    for (let i = 0; i < this.#replicas.length; i++) {
+      const share = but.includes(i) ? 0 : this.#shareOf(must(this.#replicas[i], 'it is one'), nowMs, care);
+      this.#shares[i] = share;
+      if (share > 0) isAny = true;
+    }
+    return isAny;
+  }
+
+  #shareOf(replica: Replica, nowMs: number, care: number): number {
+    const { weight = WEIGHT } = replica;
+    if (weight === 0 || (care < CARE.none && replica.refuses(nowMs))) return 0;
+    return care === CARE.all ? weight * (replica.standing?.(nowMs) ?? 1) : weight;
+  }
+
+  #at(index: number): Chosen {
+    return { index, upstream: must(this.#replicas[index], 'it is one of them').upstream };
   }
 
   /** A session goes on where it began; the server's own id is told without our mark. */
@@ -65,38 +154,17 @@ class BalancedUpstream implements Upstream {
     const index = at < 1 ? -1 : Number.parseInt(marked.slice(0, at), 36);
     const replica = this.#replicas[index];
     if (replica === undefined) return refused(this.#tools.clock, sink);
-    const session = marked.slice(at + MARK.length);
-    return replica.upstream.send({ ...request, session }, new MarkingSink(sink, index));
-  }
-
-  /** The less busy of two different ones; what refuses counts as busier than anything that does not. */
-  #choose(): number {
-    const count = this.#replicas.length;
-    const first = Math.floor(this.#tools.random.fraction() * count);
-    const second = (first + 1 + Math.floor(this.#tools.random.fraction() * (count - 1))) % count;
-    const better = this.#isBetter(second, first) ? second : first;
-    if (!this.#refuses(better)) return better;
-    // Both refuse: any other that does not, and if there is none, whichever was drawn.
-    const spare = this.#replicas.findIndex((replica) => !replica.refuses());
-    return spare >= 0 ? spare : first;
-  }
-
-  #isBetter(a: number, b: number): boolean {
-    const isOut = this.#refuses(a);
-    if (isOut !== this.#refuses(b)) return !isOut;
-    return this.#load(a) < this.#load(b);
-  }
-
-  #refuses(index: number): boolean {
-    return this.#replicas[index]?.refuses() ?? true;
-  }
-
-  #load(index: number): number {
-    return this.#replicas[index]?.load() ?? 0;
+    const own = { ...request, session: marked.slice(at + MARK.length) };
+    replica.onSession?.(own);
+    return replica.upstream.send(own, new MarkingSink(sink, index));
   }
 
   stats(): UpstreamStats {
     return this.#replicas.map(({ upstream }) => upstream.stats()).reduce(addNumbers);
+  }
+
+  isPiped(): boolean {
+    return this.#replicas.some(({ upstream }) => upstream.isPiped?.() === true);
   }
 
   nudged(): void {
@@ -108,7 +176,9 @@ class BalancedUpstream implements Upstream {
   }
 
   async close(withinMs: number): Promise<void> {
-    await Promise.all(this.#replicas.map(({ upstream }) => upstream.close(withinMs)));
+    const { companions = [] } = this.#tools;
+    const stopped = companions.map((one) => one.stop());
+    await Promise.all([...stopped, ...this.#replicas.map(({ upstream }) => upstream.close(withinMs))]);
   }
 }
 

@@ -28,6 +28,16 @@ const OUTAGES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 const SERVER_ERROR = 500;
 
+/** True for the status of a reply that speaks against the server. */
+export function isServerError(status: number): boolean {
+  return status >= SERVER_ERROR;
+}
+
+/** True for an end of an exchange that speaks against the server. */
+export function isOutage(error: GatewayError): boolean {
+  return OUTAGES.has(error.code);
+}
+
 /** What a breaker is made of. */
 export interface BreakerOptions {
   readonly cell: BreakerCell;
@@ -36,6 +46,8 @@ export interface BreakerOptions {
   readonly offsetMs: number;
   /** Told when this worker sees that the breaker is in another state than before. */
   onChange(state: BreakerState): void;
+  /** Told when a trial of this worker ends the outage, with the time since the memory was made; left out: nobody. */
+  readonly onRecovered?: (nowMs: number) => void;
 }
 
 /** Puts a breaker before an upstream. */
@@ -51,6 +63,7 @@ class GuardedUpstream implements Upstream {
   private readonly clock: Clock;
   private readonly offsetMs: number;
   private readonly onChange: (state: BreakerState) => void;
+  private readonly onRecovered: (nowMs: number) => void;
   private seen: BreakerState = 'closed';
 
   constructor(inner: Upstream, options: BreakerOptions) {
@@ -61,6 +74,7 @@ class GuardedUpstream implements Upstream {
     this.clock = options.clock;
     this.offsetMs = options.offsetMs;
     this.onChange = (state) => options.onChange(state);
+    this.onRecovered = options.onRecovered ?? (() => undefined);
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
@@ -85,6 +99,10 @@ class GuardedUpstream implements Upstream {
     return this.inner.stats();
   }
 
+  isPiped(): boolean {
+    return this.inner.isPiped?.() === true;
+  }
+
   nudged(): void {
     this.inner.nudged?.();
   }
@@ -105,6 +123,8 @@ class GuardedUpstream implements Upstream {
   }
 
   succeeded(token: number): void {
+    // Before the breaker closes: else a request of another worker could come in between.
+    if (this.cell.isTrial(token)) this.onRecovered(this.nowMs());
     this.cell.succeeded(token);
     if (this.seen !== 'closed') this.look();
   }
@@ -144,7 +164,7 @@ class GuardedSink implements UpstreamSink {
   }
 
   onHead(head: ReplyHead): void {
-    if (head.status >= SERVER_ERROR) {
+    if (isServerError(head.status)) {
       this.isDecided = true;
       this.guard.failed(this.token);
     } else if (head.media === 'event-stream' && this.guard.isTrial(this.token)) this.succeed();
@@ -161,7 +181,7 @@ class GuardedSink implements UpstreamSink {
   }
 
   onFail(error: GatewayError): void {
-    if (!this.isDecided && OUTAGES.has(error.code)) {
+    if (!this.isDecided && isOutage(error)) {
       this.isDecided = true;
       this.guard.failed(this.token);
     } else this.forget();

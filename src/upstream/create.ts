@@ -6,12 +6,12 @@ import { cellOffsetMs, type PlaneMemory } from '../memory/memory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
-import { type Replica, withReplicas } from './balance.ts';
 import { withBreaker } from './breaker.ts';
 import { createFetchUpstream } from './fetch.ts';
 import { createHttpUpstream, type HttpUpstreamOptions } from './http.ts';
 import { createPeerUpstream } from './peer.ts';
 import type { PeerLink } from './peer-link.ts';
+import { createReplicas, type MadeReplica, type ReplicaMaker } from './replicas.ts';
 import type { HttpTarget, ServerSpec } from './spec.ts';
 import { createSseUpstream, type SseUpstream, type SseUpstreamOptions } from './sse.ts';
 import { createDetecting } from './sse-detect.ts';
@@ -30,43 +30,35 @@ export interface UpstreamParts {
   readonly link: PeerLink | null;
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
-  /** Tells another worker to look at its upstream of this server, see Upstream.nudged(). */
+  /** Tells another worker to look at its upstream of the server with this cell, see Upstream.nudged(). */
   nudge(worker: number, server: number): void;
   /** Told of an upstream that lives in this very worker while others reach it over the link. */
   onLocal(name: string, upstream: Upstream): void;
 }
 
-/** Where a server's cells are: its own, which bears its index in the snapshot, and the first of its further replicas'. */
-export interface ServerCells {
-  readonly server: number;
-  readonly further: number;
+/** Makes the upstream of a server; `cells` are its own, by which other workers call it, and those of its further replicas. */
+export function createUpstream(parts: UpstreamParts, spec: ServerSpec, cells: readonly number[]): Upstream {
+  const [server = 0] = cells;
+  const make: ReplicaMaker = (own, cell, onRecovered) => createOne(parts, own, { server, cell, onRecovered });
+  if (spec.replicas === undefined || spec.replicas.length === 0)
+    return make(spec, server, () => undefined).upstream;
+  return createReplicas(parts, spec, cells, make);
 }
 
-/** Makes the upstream of a server. */
-export function createUpstream(parts: UpstreamParts, spec: ServerSpec, cells: ServerCells): Upstream {
-  const { server, further } = cells;
-  const { clock, random } = parts.runtime;
-  const first = createReplica(parts, spec, { server, cell: server });
-  if (spec.replicas === undefined || spec.replicas.length === 0) return first.upstream;
-  const others = spec.replicas.map((target, index) =>
-    createReplica(parts, { ...spec, target }, { server, cell: further + index }),
-  );
-  return withReplicas([first, ...others], { clock, random });
-}
-
-/** One replica of a server: which server, and where its cells are. */
-interface ReplicaPlace {
+/** One place of a server: which server, where the place's cells are, and who is told when its breaker has closed. */
+interface Place {
   readonly server: number;
   readonly cell: number;
+  onRecovered(nowMs: number): void;
 }
 
-function createReplica(parts: UpstreamParts, spec: ServerSpec, place: ReplicaPlace): Replica {
+function createOne(parts: UpstreamParts, spec: ServerSpec, place: Place): MadeReplica {
   const { memory, log, worker } = parts;
   const { clock } = parts.runtime;
   const pool = new PoolCell(memory, place.cell, worker);
   const upstream = createTransport(parts, spec, { ...place, pool });
   const load = (): number => pool.load();
-  if (spec.breaker === null) return { upstream, load, refuses: () => false };
+  if (spec.breaker === null) return { upstream, plain: upstream, load, refuses: () => false };
   const cell = new BreakerCell(memory, place.cell, worker, spec.breaker);
   const offsetMs = cellOffsetMs(memory, clock.wall(), clock.now());
   const guarded = withBreaker(upstream, {
@@ -74,14 +66,15 @@ function createReplica(parts: UpstreamParts, spec: ServerSpec, place: ReplicaPla
     clock,
     offsetMs,
     onChange: (state) => log.warn('the breaker of a server changed', { server: spec.name, state }),
+    onRecovered: (nowMs) => place.onRecovered(nowMs),
   });
-  return { upstream: guarded, load, refuses: () => cell.refuses(clock.now() + offsetMs) };
+  return { upstream: guarded, plain: upstream, load, refuses: (nowMs) => cell.refuses(nowMs + offsetMs) };
 }
 
 function createTransport(
   parts: UpstreamParts,
   spec: ServerSpec,
-  { server, pool }: ReplicaPlace & { readonly pool: PoolCell },
+  { server, pool }: Pick<Place, 'server'> & { readonly pool: PoolCell },
 ): Upstream {
   const { runtime, scanner, link, sessionsMax, sessionIdleMs } = parts;
   const tools = {

@@ -40,7 +40,7 @@ export interface ConnectionOwner {
   connectionLost(connection: HttpConnection): void;
   /** The runtime will send no more events: the object can serve again. */
   connectionQuiet(connection: HttpConnection): void;
-  /** Nothing of this call can have been executed: it wants a fresh connection. */
+  /** Nothing of this call can have been executed: it wants a fresh connection. Its own is lost right afterwards. */
   callAgain(call: HttpCall): void;
   callFailed(call: HttpCall, error: GatewayError): void;
   connected(): void;
@@ -301,11 +301,15 @@ export class HttpConnection implements SocketHandler, CallHolder {
   private closedInSilence(call: HttpCall): void {
     const written = this.sender.sentBytes > 0;
     const again = this.pooled && !call.retried && (!written || call.repeatable);
-    this.lose();
     if (again) {
       call.retried = true;
+      this.call = null;
+      // First it waits, then the place is given back: a pool that closes must see that something is left to do.
       this.owner.callAgain(call);
-    } else if (written) {
+      return this.lose();
+    }
+    this.lose();
+    if (written) {
       this.failSoon(call, new GatewayError('GW_UPSTREAM_CLOSED', 'before the reply began'));
     } else this.failSoon(call, new GatewayError('GW_UPSTREAM_SEND'));
   }

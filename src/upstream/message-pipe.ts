@@ -82,7 +82,7 @@ export interface SessionCore {
   readonly ids: IdSequence;
   /** Calls that one pipe may have in flight, and that may wait for it. */
   readonly depthMax: number;
-  /** A pipe that breaks is replaced at once while a client listens, not only when it is needed for a call: networks cut what lasts. */
+  /** A pipe that breaks is replaced at once while a client listens, subscribed or not, and not only when it is needed for a call: networks cut what lasts. */
   readonly healsUnasked: boolean;
   /** What befalls a call whose pipe is let go of. */
   readonly letGoCode: 'GW_UPSTREAM_EXITED' | 'GW_UPSTREAM_CLOSED';

@@ -98,6 +98,10 @@ class PeerUpstream implements Upstream {
     if (this.#running.size === 0) this.#onIdle();
   }
 
+  isPiped(): boolean {
+    return this.#local.isPiped?.() === true;
+  }
+
   /** Of this worker's own processes: the others are counted where they run. */
   stats(): UpstreamStats {
     return this.#local.stats();

@@ -40,10 +40,7 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   private readonly cell: PoolCell;
   /** Who waits here, and whose turn it is among all workers. */
   private readonly turns: PoolTurns;
-  /**
-   * Slots ever made: those in use, those free, and those whose socket is closed but for the runtime's last event. The latter may be as
-   * many again, since an attempt to connect that took too long cannot be called back.
-   */
+  /** Slots ever made: in use, free, or closed but for the runtime's last event: an attempt to connect that took too long cannot be called back. */
   private readonly slots: HttpConnection[] = [];
   private readonly free: HttpConnection[] = [];
   /** Open and unused, the most recently used last. */
@@ -171,13 +168,10 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   }
 
   callAgain(call: HttpCall): void {
-    // Its old connection is gone, but a call that waited may have had the place: then this one is next.
-    if (this.turns.take(this.turns.calls.ticket)) this.openFor(call);
-    else {
-      call.holder = this;
-      this.turns.joinFirst(call);
-      this.arm();
-    }
+    // It is the next of this worker, and its old connection's place will be free in a moment.
+    call.holder = this;
+    this.turns.joinFirst(call);
+    this.arm();
   }
 
   callFailed(call: HttpCall, error: GatewayError): void {
@@ -220,7 +214,8 @@ export class HttpPool implements ConnectionOwner, CallHolder {
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private hasSlot(): boolean {
-    return this.free.length > 0 || this.slots.length < 2 * this.connectionsMax + this.longLived;
+    const lostMax = Math.max(this.connectionsMax, LIMITS.connectsLostMin);
+    return this.free.length > 0 || this.slots.length < this.connectionsMax + lostMax + this.longLived;
   }
 
   private openFor(call: HttpCall): void {

@@ -4,6 +4,7 @@
 // for is forgotten with the pipe.
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { SessionNote } from '../mcp/session-notes.ts';
 import type { Gone, MessagePipe, SessionCore } from './message-pipe.ts';
 import type { CallTable } from './stdio-calls.ts';
 import { Handshake } from './stdio-handshake.ts';
@@ -96,6 +97,11 @@ export class SessionPipe {
     this.#handshake.keepInitialized(note);
   }
 
+  /** The server consented to what the client set: its successors are told as well. */
+  noted(note: SessionNote): void {
+    this.#handshake.notes.take(note);
+  }
+
   /** A call ended. */
   settled(): void {
     const spent = this.#spent;
@@ -105,7 +111,8 @@ export class SessionPipe {
   /** A client that listens would otherwise wait for messages of a server that no longer knows it. */
   healUnasked(): void {
     const { healsUnasked, deadlines } = this.#core;
-    if (!healsUnasked || this.#isClosed || !this.#owner.listens || this.isUp) return;
+    const isMissed = healsUnasked || this.#handshake.notes.subscribes;
+    if (!isMissed || this.#isClosed || !this.#owner.listens || this.isUp) return;
     const failed = (): void => void deadlines.set(HEAL_AGAIN_MS, () => this.healUnasked());
     this.#supervisor.use({ ready: () => undefined, failed }, Number.POSITIVE_INFINITY);
   }
@@ -204,5 +211,6 @@ export class SessionPipe {
     this.#owner.voice.forgetAsked();
     this.#supervisor.letGo();
     pipe.stop();
+    this.healUnasked();
   }
 }

@@ -104,6 +104,10 @@ class DetectingUpstream implements Upstream {
     this.#recheckMs = 0;
   }
 
+  isPiped(): boolean {
+    return this.#isSse;
+  }
+
   stats(): UpstreamStats {
     return (this.#sse ?? this.#http).stats();
   }

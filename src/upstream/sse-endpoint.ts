@@ -1,4 +1,4 @@
-// What a server of the HTTP+SSE transport (MCP 2024-11-05) tells about its two endpoints: where to POST, and whether a POST was refused because the session is gone.
+// What a server of the HTTP+SSE transport (MCP 2024-11-05) tells about its endpoint for messages: where to POST.
 // Called by sse-pipe.ts and sse-posts.ts. Promises: pure; messages are never sent to another origin than the one that is configured.
 import { decode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
@@ -22,14 +22,6 @@ export function postPath(target: HttpTarget, data: Uint8Array): string | Gateway
     return refusal(`its endpoint is of another origin than ${base.origin}: ${quoted(text)}`);
   const path = url.pathname + url.search;
   return pathIsSafe(path) ? path : refusal(`its endpoint is no path: ${quoted(text)}`);
-}
-
-/**
- * True when the answer to a POST says that the server does not know the session. 404 says so by the specification of the later transport; 400 is
- * what many servers of this one say, who also say it of a message that they cannot read: their words tell the two apart.
- */
-export function isSessionLost(status: number, words: string): boolean {
-  return status === 404 || status === 410 || (status === 400 && /session|transport|connection/i.test(words));
 }
 
 /** An event stream that cannot be used. */

@@ -1,10 +1,11 @@
 // The messages of one session on their way to a server of the HTTP+SSE transport: a POST each.
 // Called by sse-pipe.ts. Promises: requests go side by side; what must keep its place (a notification) goes after everything before it was taken and before
 // everything after it; a message is told to be unsent only when nothing of it can have been executed; bounded by the pool behind it.
-import { concat, decode, type Edit, splicedLength } from '../base/bytes.ts';
+import { concat, type Edit, EMPTY, splicedLength } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
+import { isLostSession } from '../mcp/lost-session.ts';
 import { HttpRefusal, type Posting } from './message-pipe.ts';
-import { isSessionLost, refusal } from './sse-endpoint.ts';
+import { refusal } from './sse-endpoint.ts';
 import type { Deadline, Deadlines } from './stdio-deadline.ts';
 import {
   NO_CLIENT,
@@ -196,8 +197,8 @@ export class Posts {
     if (this.#running.size === 0) this.#parts.onQuiet();
   }
 
-  #refused(post: Post, message: Message, refused: HttpRefusal, words: string): void {
-    if (isSessionLost(refused.status, words)) {
+  #refused(post: Post, message: Message, refused: HttpRefusal, words: Uint8Array): void {
+    if (isLostSession(refused.status, words)) {
       this.#unsent.push(message);
       this.#parts.onLost();
     } else message.posting?.refused(refused, false);
@@ -226,7 +227,7 @@ export class Posts {
 /** What becomes of a POST; exactly one of them is told, once. */
 interface PostEvents {
   onTaken(): void;
-  onRefused(refused: HttpRefusal, words: string): void;
+  onRefused(refused: HttpRefusal, words: Uint8Array): void;
   onFailed(error: GatewayError): void;
 }
 
@@ -275,14 +276,13 @@ class Post implements UpstreamSink {
   onEnd(): void {
     if (this.#isDecided) return;
     this.#isDecided = true;
-    const words = decode(concat(this.#words).subarray(0, WORDS_BYTES_MAX));
-    this.#events.onRefused(this.#refusal ?? new HttpRefusal(502, []), words);
+    this.#events.onRefused(this.#refusal ?? new HttpRefusal(502, []), concat(this.#words));
   }
 
   onFail(error: GatewayError): void {
     if (this.#isDecided) return;
     this.#isDecided = true;
-    if (this.#refusal !== null) this.#events.onRefused(this.#refusal, '');
+    if (this.#refusal !== null) this.#events.onRefused(this.#refusal, EMPTY);
     else this.#events.onFailed(error);
   }
 }

@@ -105,6 +105,10 @@ class SseTransport implements SseUpstream {
     return null;
   }
 
+  isPiped(): boolean {
+    return true;
+  }
+
   stats(): UpstreamStats {
     const { total, waiting, ...rest } = this.#http.stats();
     const { busy, size } = this.#sessions;

@@ -1,7 +1,8 @@
-// A legacy client's handshake, kept so that it can be repeated with a new child.
+// A legacy client's handshake, kept so that it can be repeated with a new child, and what the client has set since.
 // Called by stdio-session.ts. Promises: the child gets the client's own bytes again (edits applied, a new id); its reply
 // reaches nobody; the copies outlive the request that brought them.
 import { GatewayError } from '../base/errors.ts';
+import { SessionNotes } from '../mcp/session-notes.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { MessagePipe, SessionCore } from './message-pipe.ts';
 import type { CallTable } from './stdio-calls.ts';
@@ -31,8 +32,9 @@ export interface RepeatOutcome {
   refused(error: GatewayError): void;
 }
 
-/** The two messages that begin a session. */
+/** The two messages that begin a session, and what is to be said again behind them. */
 export class Handshake {
+  readonly notes = new SessionNotes();
   #initialize: Message | null = null;
   #initialized: Message | null = null;
 
@@ -66,9 +68,11 @@ export class Handshake {
     const deadline = core.deadlines.set(core.spec.firstByteTimeoutMs, () => outcome.lost());
     const onAnswer = (_line: Uint8Array, envelope: Int32Array): null => {
       if (place(envelope, ENVELOPE.kind) === KIND.result) {
-        const note = this.#initialized;
-        if (note !== null)
-          pipe.write(note.body, note.edits, { headers, ordered: true, refused: () => undefined });
+        // In order, and before any call. What its server answers to the notes reaches nobody: their ids are of no call.
+        const posting = { headers, ordered: true, refused: () => undefined };
+        const initialized = this.#initialized;
+        if (initialized !== null) pipe.write(initialized.body, initialized.edits, posting);
+        for (const line of this.notes.repeats()) pipe.write(line, [], posting);
         outcome.healed();
       } else {
         core.runtime.clock.soon(() => outcome.lost());

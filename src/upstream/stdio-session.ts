@@ -5,6 +5,7 @@
 import { EMPTY, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import { sessionNote } from '../mcp/session-notes.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { ClientSession, SessionEvents } from './client-session.ts';
 import type { MessagePipe, SessionCore } from './message-pipe.ts';
@@ -105,7 +106,8 @@ export class LegacySession implements ClientSession {
     const requests = fits.filter((message) => kindOf(message) === KIND.request).length;
     const batch = fits.length > 1 && requests > 0 ? new BatchReply(reply, requests) : null;
     for (const fit of fits) {
-      if (kindOf(fit) === KIND.request) this.#request(fit, batch?.share() ?? reply, firstByteMs, null);
+      if (kindOf(fit) === KIND.request)
+        this.#request(fit, batch?.share() ?? reply, firstByteMs, this.#noting(fit));
       else this.#pass(fit, reply);
     }
     if (requests > 0) return;
@@ -174,6 +176,16 @@ export class LegacySession implements ClientSession {
 
   #endUnopened(error: GatewayError): void {
     if (!this.#pipe.isOpen) this.end(error);
+  }
+
+  /** Remembers what a request sets in the session, once the server has consented; null for one that sets nothing. */
+  #noting(message: Message): CallOptions['onAnswer'] {
+    const note = sessionNote(this.#core.scanner, message);
+    if (note === null) return null;
+    return (_line, envelope) => {
+      if (place(envelope, ENVELOPE.kind) === KIND.result) this.#pipe.noted(note);
+      return null;
+    };
   }
 
   #onInitialize(sent: Message, reply: Reply, envelope: Int32Array): string | null {

@@ -131,6 +131,10 @@ class StdioUpstream implements Upstream {
     });
   }
 
+  isPiped(): boolean {
+    return true;
+  }
+
   stats(): UpstreamStats {
     const { cell, pipes } = this.#core;
     const busy = (this.#together?.keeper.busy ?? this.#sessions.busy) + this.#modern.busy;

@@ -45,6 +45,12 @@ export interface UpstreamRequest {
   readonly isUnmirrored?: boolean;
   /** May be 0: then the server's configured time-outs hold. Otherwise an earlier bound on the first byte, in ms. */
   readonly timeoutMs: number;
+  /** A longer reply is of no use: whoever collects one whole gives it up as soon as that is known. Absent: as long as any may be. */
+  readonly replyBytesMax?: number;
+  /** When the client's request came in, as the clock's now() told it; absent: when it was sent here. */
+  readonly startedAtMs?: number;
+  /** Numbers of the replicas that this very request was sent to so far: who chooses among replicas adds to them, and avoids them. Absent: it is sent once. */
+  readonly tried?: number[];
 }
 
 /** Head of a reply. */
@@ -101,6 +107,23 @@ export interface UpstreamStats {
   readonly failures: number;
   /** Legacy sessions held on behalf of clients (stdio). */
   readonly sessions: number;
+  /** Of the answers that are kept; absent: none are. */
+  readonly cache?: CacheStats;
+}
+
+/** What a cache of answers did; counts. */
+export interface CacheStats {
+  /** Requests answered from it, and those that were not though they could have been. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Requests that waited for the answer to another's. */
+  readonly shared: number;
+  /** Requests answered with what no longer held, since the server was down. */
+  readonly stale: number;
+  /** Answers that made room for others. */
+  readonly evictions: number;
+  readonly entries: number;
+  readonly bytes: number;
 }
 
 /** One MCP server. */
@@ -110,6 +133,11 @@ export interface Upstream {
   /** Starts one exchange. Never throws: failures come to the sink, never before send() has returned. */
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall;
   stats(): UpstreamStats;
+  /**
+   * True when all messages of a legacy session come over one pipe and ids alone tell its calls apart (stdio, HTTP+SSE); absent: false. Not certain before
+   * the server has answered an initialize.
+   */
+  isPiped?(): boolean;
   /** Called every few seconds: what has been idle for too long ends. */
   sweep?(): void;
   /** Another worker says that it is this one's turn to connect, or that it waits for a connection that is idle here. */

@@ -3,10 +3,10 @@
 // in both, and close() leaves no process, socket or listener behind.
 import net from 'node:net';
 import { createBunRuntime } from '../../src/runtime/bun.ts';
-import type { Runtime, Socket, SocketAddress, SpawnOptions, Transport } from '../../src/runtime/runtime.ts';
-import { createSimRuntime } from '../../src/runtime/sim.ts';
+import type { Runtime, SocketAddress, SpawnOptions, Transport } from '../../src/runtime/runtime.ts';
+import { createSimRuntime, type SimOptions } from '../../src/runtime/sim.ts';
 import type { Program } from '../../src/runtime/sim-child.ts';
-import type { Accept } from '../../src/runtime/sim-network.ts';
+import type { Accept, PeerSocket } from '../../src/runtime/sim-network.ts';
 
 /** Programs that both worlds know. */
 export type ProgramName = 'echo' | 'exit7' | 'flood' | 'deaf' | 'stubborn' | 'stderr';
@@ -78,12 +78,15 @@ export function bunWorld(transport: Transport = 'uwebsockets'): World {
 
 /** Puts a node:net socket behind our own contract, so that the same script plays the peer in both worlds. */
 function adopt(raw: net.Socket, accept: Accept): void {
-  const socket: Socket = {
+  const socket: PeerSocket = {
     write(bytes, start, end) {
       raw.write(bytes.slice(start, end));
       return end - start;
     },
     end: () => {
+      raw.end();
+    },
+    halfClose: () => {
       raw.end();
     },
     destroy: () => {
@@ -108,13 +111,19 @@ function adopt(raw: net.Socket, accept: Accept): void {
   handler.onOpen(socket);
 }
 
+/** What a sim of the suite may be told. */
+export interface SimWorldOptions extends Partial<Omit<SimOptions, 'seed'>> {
+  readonly transport?: Transport;
+}
+
 /** The sim: virtual time, scripted peers and programs. */
-export function simWorld(seed = 1): World {
-  const runtime = createSimRuntime({ seed });
+export function simWorld(seed = 1, options: SimWorldOptions = {}): World {
+  const { transport = 'uwebsockets', ...wire } = options;
+  const runtime = createSimRuntime({ seed, ...wire });
   for (const [name, program] of Object.entries(simPrograms)) runtime.program(name, program);
   return {
     runtime,
-    transport: 'uwebsockets',
+    transport,
     async until(claim, holds) {
       for (let step = 0; step < UNTIL_MS; step++) {
         if (holds()) return;

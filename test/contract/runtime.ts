@@ -706,6 +706,38 @@ export function runtimeContract(name: string, make: () => World): void {
         if (world.runtime.name === 'bun') await Bun.$`rm -r ${folder}`;
       });
 
+      test('files: a watched one tells of each change, however it came about, until nobody listens any more', async () => {
+        const { files } = world.runtime;
+        const folder = `/tmp/sluice-contract-${process.pid}-${Math.trunc(performance.now() * 1000)}`;
+        const [path, other] = [`${folder}/watched`, `${folder}/other`];
+        await files.makePrivateFolder(folder);
+        await files.writeText(path, 'one');
+        let told = 0;
+        const end = files.watch(path, () => {
+          told++;
+        });
+        const changes = [
+          () => files.writeText(path, 'two and more'),
+          async () => {
+            await files.writeText(other, 'three');
+            await files.rename(other, path);
+          },
+          () => files.remove(path),
+          () => files.writeText(path, 'four'),
+        ];
+        for (const [at, change] of changes.entries()) {
+          await change();
+          await world.until('the change is told', () => told > at);
+          expect(told).toBe(at + 1);
+        }
+        await files.writeText(other, 'another file');
+        end();
+        await files.writeText(path, 'five');
+        if (world.runtime.name === 'bun') await Bun.sleep(300);
+        expect(told).toBe(4);
+        if (world.runtime.name === 'bun') await Bun.$`rm -r ${folder}`;
+      });
+
       test('aead: what was sealed opens as it was, and not once a byte of anything differs', () => {
         const { aead } = world.runtime;
         const key = pattern(32);

@@ -5,8 +5,11 @@ import type { ErrorCode } from '../../../src/base/errors.ts';
 import { BreakerCell, type BreakerSettings } from '../../../src/memory/breaker-cell.ts';
 import { createMemory, soloShape } from '../../../src/memory/memory.ts';
 import { createSimRuntime } from '../../../src/runtime/sim.ts';
+import { portableScanner } from '../../../src/scan/portable.ts';
+import { withReplicas } from '../../../src/upstream/balance.ts';
 import { withBreaker } from '../../../src/upstream/breaker.ts';
 import { createFakeUpstream, type FakeReply } from '../../../src/upstream/fake.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
 import { Caught } from '../../fixtures/stdio-world.ts';
 import { codeOf, requestOf } from './http-world.ts';
 
@@ -26,13 +29,18 @@ class World {
   reply: FakeReply = OK;
   readonly fake = createFakeUpstream({ clock: this.sim.clock, script: () => this.reply });
   readonly memory = createMemory(soloShape(1, 0), this.sim.clock.wall());
-  readonly cell = new BreakerCell(this.memory, 0, 0, SETTINGS);
-  readonly upstream = withBreaker(this.fake, {
-    cell: this.cell,
-    clock: this.sim.clock,
-    offsetMs: 5_000,
-    onChange: (state) => this.states.push(state),
-  });
+  readonly cell: BreakerCell;
+  readonly upstream: Upstream;
+
+  constructor(settings: Partial<BreakerSettings> = {}) {
+    this.cell = new BreakerCell(this.memory, 0, 0, { ...SETTINGS, ...settings });
+    this.upstream = withBreaker(this.fake, {
+      cell: this.cell,
+      clock: this.sim.clock,
+      offsetMs: 5_000,
+      onChange: (state) => this.states.push(state),
+    });
+  }
 
   /** Sends, and lets `ms` pass. */
   async send(reply: FakeReply, ms = 5): Promise<Caught> {
@@ -102,7 +110,12 @@ describe('what counts', () => {
     const world = new World();
     const toolError = { ...OK, body: '{"jsonrpc":"2.0","id":1,"result":{"isError":true}}' };
     const rpcError = { ...OK, body: '{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"x"}}' };
-    for (const reply of [toolError, rpcError, { status: 400 }, { status: 404 }, { status: 429 }])
+    const badParams = {
+      ...OK,
+      body: '{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no such tool"}}',
+    };
+    const refusals = [{ status: 400 }, { status: 404 }, { status: 429 }, { ...badParams, status: 400 }];
+    for (const reply of [toolError, rpcError, badParams, ...refusals])
       for (let n = 0; n < 4; n++) await world.send(reply);
     for (const fail of neutral) for (let n = 0; n < 4; n++) await world.send({ fail });
     expect([world.cell.state, world.states]).toEqual(['closed', []]);
@@ -183,6 +196,64 @@ describe('open', () => {
     const sink = await world.send(stream, 20);
     expect([sink.over, sink.text, world.cell.state]).toEqual([false, ': hi\n\n', 'closed']);
   });
+});
+
+test('half open, as many are tried as are allowed, and no more', async () => {
+  const world = new World({ trials: 2 });
+  await world.open();
+  await world.sim.advance(SETTINGS.openMs);
+  const asked = world.fake.sent.length;
+  world.reply = { hang: true };
+  const sinks = [1, 2, 3, 4].map(() => {
+    const sink = new Caught();
+    world.upstream.send(requestOf(), sink);
+    return sink;
+  });
+  await world.sim.advance(5);
+  expect(sinks.map((sink) => (sink.over ? codeOf(sink) : 'tried'))).toEqual([
+    'tried',
+    'tried',
+    'GW_UPSTREAM_OPEN',
+    'GW_UPSTREAM_OPEN',
+  ]);
+  expect([world.fake.sent.length - asked, world.cell.state]).toEqual([2, 'half-open']);
+});
+
+test('each replica has its own: one that is down is left alone, the other serves everyone', async () => {
+  const sim = createSimRuntime({ seed: 3 });
+  const memory = createMemory(soloShape(2, 0), sim.clock.wall());
+  const fakes = ['down', 'up'].map((name) =>
+    createFakeUpstream({
+      clock: sim.clock,
+      name,
+      script: () => (name === 'up' ? OK : { fail: 'GW_UPSTREAM_CONNECT' }),
+    }),
+  );
+  const cells = fakes.map((_, index) => new BreakerCell(memory, index, 0, SETTINGS));
+  const replicas = fakes.map((fake, index) => {
+    const cell = cells[index] ?? new BreakerCell(memory, 0, 0, SETTINGS);
+    const guard = { cell, clock: sim.clock, offsetMs: 0, onChange: () => undefined };
+    return {
+      upstream: withBreaker(fake, guard),
+      load: () => 0,
+      refuses: () => cell.refuses(sim.clock.now()),
+    };
+  });
+  const upstream = withReplicas(replicas, {
+    clock: sim.clock,
+    random: sim.random,
+    scanner: portableScanner(),
+  });
+  const outcomes: unknown[] = [];
+  for (let n = 0; n < 60; n++) {
+    const sink = new Caught();
+    upstream.send({ ...requestOf(), era: 'modern' }, sink);
+    await sim.advance(1);
+    outcomes.push(sink.failed?.code ?? 200);
+  }
+  expect(cells.map(({ state }) => state)).toEqual(['open', 'closed']);
+  expect(fakes[0]?.sent.length).toBe(SETTINGS.failures);
+  expect(outcomes.filter((one) => one === 200).length).toBe(60 - SETTINGS.failures);
 });
 
 test('name, transport, numbers, nudges and closing are those of the upstream inside', async () => {

@@ -399,7 +399,7 @@ describe('a connection that dies before any byte of the reply', () => {
     }
   });
 
-  test('and whose place another call took: the moved one is the next in line', () => {
+  test('and whose place others wait for: the moved one, which came first, has it', () => {
     const world = new HttpWorld(httpSpec({ connectionsMax: 1 }));
     const socket = world.warm();
     socket.room = 0;
@@ -409,25 +409,37 @@ describe('a connection that dies before any byte of the reply', () => {
     expect(world.load).toBe('total 1 busy 1 idle 0 waiting 2');
     const second = world.attemptAt(1).accept();
     for (const text of ['1', '2', '3']) second.say(reply(text));
-    expect([waiting[0], moved, waiting[1]].map((sent) => sent?.sink.text)).toEqual(['1', '2', '3']);
+    expect([moved, ...waiting].map((sent) => sent.sink.text)).toEqual(['1', '2', '3']);
     expect(world.load).toBe(IDLE);
   });
 
-  test('twice: is not tried a third time, even on a reused one', () => {
+  test('twice: is not tried a third time, even when it may run twice', () => {
     const world = new HttpWorld(httpSpec({ connectionsMax: 1 }));
+    const socket = world.warm();
+    const moved = world.send({ verb: 'DELETE' });
+    socket.hangUp();
+    world.attemptAt(1).accept().hangUp();
+    world.clock.turn();
+    expect(codeOf(moved.sink)).toBe('GW_UPSTREAM_CLOSED');
+    expect(world.attempts).toHaveLength(2);
+    expect(world.load).toBe(GONE);
+  });
+
+  test('regression: while the pool closes: it closes only when the moved one is done, too', async () => {
+    const world = new HttpWorld();
     const socket = world.warm();
     socket.room = 0;
     const moved = world.send();
-    world.send();
+    let isClosed = false;
+    const closing = world.upstream.close(1_000).then(() => {
+      isClosed = true;
+    });
     socket.hangUp();
-    const second = world.attemptAt(1).accept();
-    second.room = 0;
-    second.say(reply('{}'));
-    second.hangUp();
-    world.clock.turn();
-    expect(codeOf(moved.sink)).toBe('GW_UPSTREAM_SEND');
-    expect(world.attempts).toHaveLength(2);
-    expect(world.load).toBe(GONE);
+    await Promise.resolve();
+    expect([isClosed, world.load]).toEqual([false, 'total 1 busy 1 idle 0 waiting 0']);
+    world.attemptAt(1).accept().say(reply('late'));
+    await closing;
+    expect([moved.sink.text, world.load]).toEqual(['late', GONE]);
   });
 });
 

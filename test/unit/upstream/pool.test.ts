@@ -2,6 +2,7 @@
 // Runs src/upstream/pool.ts through http.ts over played sockets and a clock that the test moves.
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { LIMITS } from '../../../src/base/limits.ts';
 import { codeOf, HttpWorld, httpSpec, reply } from './http-world.ts';
 
 const GONE = 'total 0 busy 0 idle 0 waiting 0';
@@ -156,17 +157,29 @@ describe('sockets that are closed but not yet quiet', () => {
 
   test('attempts that hang for good do not pile up without bound, and calls go on when they end', () => {
     const world = new HttpWorld(httpSpec({ connectionsMax: 2 }));
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < LIMITS.connectsLostMin; round++) {
       world.send();
       world.send();
       world.clock.advance(1_101);
     }
-    expect(world.attempts).toHaveLength(4);
+    expect(world.attempts).toHaveLength(2 + LIMITS.connectsLostMin);
     world.clock.advance(5_000);
     expect(world.load).toBe(GONE);
     const { sink } = world.send();
     expect(world.load).toBe('total 0 busy 0 idle 0 waiting 1');
     world.attemptAt(0).refuse('ETIMEDOUT');
+    world.attemptAt(-1).accept().say(reply('{}'));
+    expect(sink.ended).toBe(1);
+  });
+
+  test('regression: a server that swallowed packets for a while is reached at once when it is back, by a pool of one connection too', () => {
+    const world = new HttpWorld(httpSpec({ connectionsMax: 1 }));
+    // The kernel gives an attempt up after two minutes; by default each is waited for for 5 s.
+    for (let lost = 0; lost < 25; lost++) {
+      world.send();
+      world.clock.advance(5_101);
+    }
+    const { sink } = world.send();
     world.attemptAt(-1).accept().say(reply('{}'));
     expect(sink.ended).toBe(1);
   });

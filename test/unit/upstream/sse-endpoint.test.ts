@@ -1,11 +1,11 @@
-// What a server may name as its endpoint, and what it says of a session that is lost.
+// What a server may name as its endpoint.
 // Promises: pure; messages never leave for another origin.
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { encode } from '../../../src/base/bytes.ts';
 import { GatewayError } from '../../../src/base/errors.ts';
 import type { HttpTarget } from '../../../src/upstream/spec.ts';
-import { isSessionLost, postPath } from '../../../src/upstream/sse-endpoint.ts';
+import { postPath } from '../../../src/upstream/sse-endpoint.ts';
 
 const TARGET: HttpTarget = {
   kind: 'http',
@@ -76,14 +76,4 @@ describe('the endpoint', () => {
       { numRuns: 300 },
     );
   });
-});
-
-test('a session is lost by status, or by the words of a 400', () => {
-  expect(isSessionLost(404, '')).toBe(true);
-  expect(isSessionLost(410, '')).toBe(true);
-  expect(isSessionLost(400, 'No transport found for sessionId')).toBe(true);
-  expect(isSessionLost(400, 'Invalid session ID')).toBe(true);
-  expect(isSessionLost(400, 'Invalid message: {"id":null}')).toBe(false);
-  expect(isSessionLost(500, 'session')).toBe(false);
-  expect(isSessionLost(401, 'session')).toBe(false);
 });

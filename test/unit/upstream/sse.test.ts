@@ -452,6 +452,44 @@ describe('healing', () => {
     expect(witness.over).toBe(false);
   });
 
+  test.each(['broke', 'was forgotten'] as const)(
+    'regression: behind a stream that %s the server hears level and subscriptions again, before the next call',
+    async (way) => {
+      const server = await serve();
+      const upstream = overSse(server);
+      const session = await open(upstream);
+      const settings: readonly [string, object][] = [
+        ['logging/setLevel', { level: 'debug' }],
+        ['resources/subscribe', { uri: 'a://1' }],
+        ['resources/subscribe', { uri: 'a://2' }],
+        ['resources/unsubscribe', { uri: 'a://1' }],
+      ];
+      for (const [id, [method, params]] of settings.entries()) {
+        const { witness } = start(upstream, { jsonrpc: '2.0', id, method, params }, { session });
+        await until(() => witness.over);
+      }
+      if (way === 'broke') {
+        server.sessions.get('s1')?.destroy();
+        await until(() => server.sessions.size === 0);
+      } else
+        server.onPost = (posted, response) => {
+          if (posted.session === 's1') response.writeHead(400).end('No transport found for sessionId');
+          return posted.session === 's1';
+        };
+      await expectSaid(call(upstream, session, 'next'), 'next');
+      const heard = server.posts.filter((posted) => posted.session === 's2');
+      expect(
+        heard.map(({ message }) => [message.method, message.params?.level ?? message.params?.uri]),
+      ).toEqual([
+        ['initialize', undefined],
+        ['notifications/initialized', undefined],
+        ['logging/setLevel', 'debug'],
+        ['resources/subscribe', 'a://2'],
+        ['tools/call', undefined],
+      ]);
+    },
+  );
+
   test('nobody listens: a broken stream is replaced when it is needed', async () => {
     const server = await serve();
     const upstream = overSse(server);

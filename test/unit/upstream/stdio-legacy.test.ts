@@ -420,6 +420,60 @@ describe('healing', () => {
     expect(world.upstream.stats()).toMatchObject({ sessions: 1, failures: 1, connects: 2 });
   });
 
+  test('regression: a new child hears the level and the subscriptions before the next call, as far as the old one took them', () => {
+    const world = new StdioWorld();
+    const session = world.openSession();
+    const set = (id: number, method: string, params: object, isTaken = true): void => {
+      const { caught } = world.send({ jsonrpc: '2.0', id, method, params }, legacy(session));
+      const answer = isTaken ? { result: {} } : { error: { code: -32002, message: 'no such thing' } };
+      world.child.say({ jsonrpc: '2.0', id: world.child.last.id ?? -1, ...answer });
+      expect(caught.json.id).toBe(id);
+    };
+    set(1, 'logging/setLevel', { level: 'debug', _meta: { progressToken: 1 } });
+    set(2, 'resources/subscribe', { uri: 'a://1' });
+    set(3, 'resources/subscribe', { uri: 'a://2' });
+    set(4, 'resources/subscribe', { uri: 'a://none' }, false);
+    set(5, 'resources/unsubscribe', { uri: 'a://1' });
+    world.send(
+      { jsonrpc: '2.0', id: 6, method: 'resources/subscribe', params: { uri: 'a://late' } },
+      legacy(session),
+    );
+    world.child.exit(1);
+    const sent = call(world, session, 7);
+    const child = world.child;
+    child.say({ jsonrpc: '2.0', id: child.last.id ?? -1, result: {} });
+    const heard = child.got.slice(1).map(({ method, params }) => [method, params] as unknown);
+    expect(heard).toEqual([
+      ['notifications/initialized', undefined],
+      ['logging/setLevel', { level: 'debug' }],
+      ['resources/subscribe', { uri: 'a://2' }],
+      ['tools/call', { name: 'x' }],
+    ]);
+    // What the child answers to them is nobody's; the call goes on.
+    for (const { id } of child.got.slice(2)) child.say({ jsonrpc: '2.0', id, result: {} });
+    expect(sent.caught.json.id).toBe(7);
+    expect(world.upstream.stats()).toMatchObject({ sessions: 1, busy: 0, waiting: 0 });
+  });
+
+  test('regression: a client that is subscribed and listens gets a new child unasked', () => {
+    const world = new StdioWorld();
+    const [plain, subscribed] = [world.openSession(), world.openSession()];
+    const child = world.child;
+    const uri = 'a://1';
+    world.send({ jsonrpc: '2.0', id: 1, method: 'resources/subscribe', params: { uri } }, legacy(subscribed));
+    child.say({ jsonrpc: '2.0', id: child.last.id ?? -1, result: {} });
+    world.send(null, legacy(plain, { verb: 'GET' }));
+    const { caught } = world.send(null, legacy(subscribed, { verb: 'GET' }));
+    for (const one of [...world.children]) one.exit(null, 'SIGKILL');
+    expect(world.children).toHaveLength(3);
+    world.child.say({ jsonrpc: '2.0', id: world.child.last.id ?? -1, result: {} });
+    expect(world.child.last).toEqual<unknown>(
+      expect.objectContaining({ method: 'resources/subscribe', params: { uri } }),
+    );
+    world.child.say(note('notifications/resources/updated', { uri }));
+    expect(caught.events.map((line) => JSON.parse(line).params.uri)).toEqual([uri]);
+  });
+
   test('an answer to a question of the dead child does not reach its successor', () => {
     const world = new StdioWorld();
     const session = world.openSession();

@@ -57,7 +57,70 @@ describe('Backoff', () => {
   });
 });
 
+describe('a crash loop', () => {
+  const last = { reason: 'it exited with code 3', lines: ['a', 'b'], shown: 'b' };
+
+  test('begins with the deaths that LIMITS says, is logged once, and ends with an answer or a long life', () => {
+    for (const recover of [
+      (backoff: Backoff) => backoff.succeeded(),
+      (backoff: Backoff) => backoff.died(LIMITS.childHealthyMs),
+    ]) {
+      const clock = new ManualClock();
+      const logged: [string, object][] = [];
+      const log = {
+        error: (message: string, fields: object = {}) => void logged.push([message, fields]),
+        info: (message: string, fields: object = {}) => void logged.push([message, fields]),
+      };
+      const backoff = new Backoff(clock, seededRandom(1), log);
+      const states: string[] = [];
+      for (let death = 0; death < LIMITS.childCrashLoopDeaths + 3; death++) {
+        backoff.died(10, last);
+        states.push(backoff.state);
+      }
+      expect(states).toEqual(['well', 'waiting', 'waiting', 'waiting', ...Array(4).fill('crash-loop')]);
+      expect(logged).toHaveLength(1);
+      expect(logged[0]?.[1]).toEqual({
+        state: 'crash-loop',
+        deaths: 5,
+        reason: last.reason,
+        stderr: last.lines,
+      });
+      expect(backoff.why(99.5)).toBe(
+        'it failed 8 times in a row; it will be tried again in 100 ms; it exited with code 3; its last words: "b"',
+      );
+      recover(backoff);
+      expect([backoff.state, backoff.waitMs()]).toEqual(['well', 0]);
+      expect(logged.at(-1)?.[0]).toContain('works again');
+      expect(backoff.why(1)).toBe('it will be tried again in 1 ms');
+    }
+  });
+
+  test('one that answers and dies at once waits before its next start; one that lived does not', () => {
+    const backoff = new Backoff(new ManualClock(), seededRandom(1));
+    for (let death = 0; death < 3; death++) {
+      backoff.died(1);
+      backoff.succeeded();
+    }
+    backoff.died(1);
+    expect(backoff.waitMs()).toBeGreaterThan(0);
+    backoff.reset();
+    backoff.died(1);
+    expect(backoff.waitMs()).toBe(0);
+  });
+});
+
 describe('Supervisor', () => {
+  test('one that is let go of is replaced at the next use, without back-off', () => {
+    const { starts, supervisor, heard, waiter } = scene();
+    supervisor.use(waiter('a'));
+    starts[0]?.opened('c1');
+    supervisor.letGo();
+    expect(supervisor.current).toBeNull();
+    supervisor.use(waiter('b'));
+    starts[1]?.opened('c2');
+    expect(heard).toEqual(['a ready c1', 'b ready c2']);
+  });
+
   test('one start serves all who wait, and those who come later', () => {
     const { starts, supervisor, heard, waiter } = scene();
     supervisor.use(waiter('a'));

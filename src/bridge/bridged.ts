@@ -108,6 +108,10 @@ class RoutedInner implements Upstream {
     return this.#router.sendForFace(this.#inner, request, sink);
   }
 
+  isPiped(): boolean {
+    return this.#inner.isPiped?.() === true;
+  }
+
   stats(): UpstreamStats {
     return this.#inner.stats();
   }

@@ -5,17 +5,20 @@ import { concat, EMPTY } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { isSameId, kindOf, type Message, raw, readMessage } from '../mcp/envelope.ts';
+import { isLostSession } from '../mcp/lost-session.ts';
 import { EventReader } from '../mcp/sse.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, Upstream, UpstreamCall, UpstreamRequest } from '../upstream/upstream.ts';
-import { ContainedSink } from './contained-sink.ts';
 
 /** What came back: the HTTP face of it, and the message unless there was none (202, 405 …). */
 export interface Collected {
   readonly status: number;
   readonly sessionId: string | null;
   readonly message: Message | null;
+  /** It was sent in a session that the server does not know, so that nothing was executed. */
+  readonly isSessionLost: boolean;
 }
 
 /** What collecting needs. */
@@ -29,6 +32,8 @@ export interface CollectBounds {
   readonly timeoutMs: number;
   /** Ends the question early. */
   readonly scope?: AskScope;
+  /** Longest reply; left out: as long as any may be. */
+  readonly bytesMax?: number;
   /** Hears the server's notifications and requests that come before its answer. */
   readonly onOther?: (message: Message) => void;
 }
@@ -67,6 +72,7 @@ class CollectSink extends ContainedSink {
   readonly #tools: CollectTools;
   readonly #bounds: CollectBounds;
   readonly #asked: readonly Uint8Array[];
+  readonly #hasSession: boolean;
   readonly #resolve: (result: Collected | GatewayError) => void;
   readonly #timer: TimerId;
   #lingering: TimerId = 0;
@@ -79,17 +85,17 @@ class CollectSink extends ContainedSink {
   #bytes = 0;
   #isSettled = false;
 
-  /** `asked` are the raw ids that an answer may bear; none when the message asks nothing. */
   constructor(
     tools: CollectTools,
     bounds: CollectBounds,
-    asked: readonly Uint8Array[],
+    request: UpstreamRequest,
     resolve: (result: Collected | GatewayError) => void,
   ) {
     super();
     this.#tools = tools;
     this.#bounds = bounds;
-    this.#asked = asked;
+    this.#asked = idsOf(request);
+    this.#hasSession = request.session !== null;
     this.#resolve = resolve;
     const { timeoutMs } = bounds;
     this.#timer = tools.clock.after(timeoutMs, () =>
@@ -111,6 +117,14 @@ class CollectSink extends ContainedSink {
     this.#sessionId = head.sessionId;
     this.#media = head.media;
     if (head.media === 'event-stream') this.#reader = new EventReader(this.#tools.scanner);
+    else this.#admit(head.contentLength);
+  }
+
+  /** Gives up a reply of more bytes than are of use. */
+  #admit(bytes: number): void {
+    const { bytesMax = LIMITS.replyBodyBytesMax } = this.#bounds;
+    if (bytes > bytesMax)
+      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${bytesMax} bytes`);
   }
 
   protected data(bytes: Uint8Array): boolean {
@@ -120,8 +134,7 @@ class CollectSink extends ContainedSink {
       return true;
     }
     this.#bytes += bytes.length;
-    if (this.#bytes > LIMITS.replyBodyBytesMax)
-      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`);
+    this.#admit(this.#bytes);
     this.#parts.push(bytes);
     return true;
   }
@@ -132,7 +145,10 @@ class CollectSink extends ContainedSink {
     if (this.#isSettled) return;
     if (this.#reader !== null)
       throw new GatewayError('GW_UPSTREAM_CLOSED', 'the event stream ended without a response');
-    if (this.#media === 'json' && this.#bytes > 0) this.#answer(this.#read(concat(this.#parts)));
+    const body = concat(this.#parts);
+    if (this.#hasSession && isLostSession(this.#status, body)) this.#settle(this.#collected(null, true));
+    else if (this.#media === 'json' && this.#bytes > 0)
+      this.#answer(this.#status < 400 ? this.#read(body) : this.#refusal(body));
     else if (this.#status < 300 && this.#bytes > 0)
       throw new GatewayError('GW_UPSTREAM_MEDIA', `it answered ${this.#status}`);
     else this.#answer(null);
@@ -156,6 +172,12 @@ class CollectSink extends ContainedSink {
     });
   }
 
+  /** The message of a reply that says by its status that it is a refusal, whatever else it says; null when that is nothing. */
+  #refusal(bytes: Uint8Array): Message | null {
+    const message = readMessage(this.#tools.scanner, bytes);
+    return message instanceof GatewayError ? null : message;
+  }
+
   #read(bytes: Uint8Array): Message {
     const message = readMessage(this.#tools.scanner, bytes);
     if (message instanceof GatewayError) throw message;
@@ -166,7 +188,11 @@ class CollectSink extends ContainedSink {
     const given = message === null ? null : raw(message.bytes, message.envelope, ENVELOPE.id);
     if (this.#asked.length > 0 && given !== null && !this.#asked.some((asked) => isSameId(asked, given)))
       throw new GatewayError('GW_UPSTREAM_MESSAGE', 'it answers another request');
-    this.#settle({ status: this.#status, sessionId: this.#sessionId, message });
+    this.#settle(this.#collected(message, false));
+  }
+
+  #collected(message: Message | null, isSessionLost: boolean): Collected {
+    return { status: this.#status, sessionId: this.#sessionId, message, isSessionLost };
   }
 
   #settle(result: Collected | GatewayError): void {
@@ -179,7 +205,7 @@ class CollectSink extends ContainedSink {
   }
 }
 
-/** Raw ids of a request: as the server sees it, and as the body spells it, which is what a transport with ids of its own restores. */
+/** Raw ids that an answer to a request may bear, none when it asks nothing: as the server sees it, and as the body spells it, which is what a transport with ids of its own restores. */
 function idsOf({ body, envelope, edits }: UpstreamRequest): readonly Uint8Array[] {
   const own = envelope === null ? null : raw(body, envelope, ENVELOPE.id);
   if (envelope === null || own === null) return [];
@@ -195,7 +221,7 @@ export function collect(
   bounds: CollectBounds,
 ): Promise<Collected | GatewayError> {
   return new Promise((resolve) => {
-    const sink = new CollectSink(tools, bounds, idsOf(request), resolve);
+    const sink = new CollectSink(tools, bounds, request, resolve);
     sink.start(upstream.send(request, sink));
   });
 }

@@ -41,6 +41,11 @@ const NO_CREDENTIALS: readonly string[] = [
   'x-request-id',
 ];
 
+/** True for a forwarded header that can tell a server whom a request is for; its name in lower case. */
+export function isCredential(name: string): boolean {
+  return !NO_CREDENTIALS.includes(name);
+}
+
 /** All facts about one server. */
 export class FactBook<Probe> {
   /** The one record of a server that gets nobody's credentials, else null. */
@@ -50,7 +55,7 @@ export class FactBook<Probe> {
 
   /** `forwarded` are the names of the clients' headers that the server gets, in lower case. */
   constructor(forwarded: readonly string[]) {
-    this.#names = forwarded.filter((name) => !NO_CREDENTIALS.includes(name));
+    this.#names = forwarded.filter(isCredential);
     this.only = this.#names.length === 0 ? new EraFacts() : null;
   }
 

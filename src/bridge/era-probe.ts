@@ -9,8 +9,8 @@ import { META, METHOD, MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { EventReader } from '../mcp/sse.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, Upstream, UpstreamCall, UpstreamRequest } from '../upstream/upstream.ts';
-import { ContainedSink } from './contained-sink.ts';
 import { judgeDiscover, judgeSilence, type ProbeVerdict } from './era-verdict.ts';
 import { type HeldReply, heldReply, keptHead, parsed } from './held-reply.ts';
 

@@ -3,8 +3,8 @@
 import { concat } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamSink } from '../upstream/upstream.ts';
-import { ContainedSink } from './contained-sink.ts';
 import { type InitializeVerdict, judgeInitialize } from './era-verdict.ts';
 import { type HeldReply, heldReply, keptHead, parsed } from './held-reply.ts';
 

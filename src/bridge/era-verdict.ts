@@ -88,7 +88,9 @@ export function judgeInitialize(status: number, message: unknown): InitializeVer
   }
   switch (error.code) {
     case RPC.unsupportedVersion: {
-      const isLegacyToo = supportedBy(error)?.some((version) => LEGACY_VERSIONS.includes(String(version)));
+      const isLegacyToo = supportedBy(error)?.some((version) =>
+        LEGACY_VERSIONS.some((known) => known === version),
+      );
       return isLegacyToo === true ? 'other' : 'modern-only';
     }
     case RPC.methodNotFound:

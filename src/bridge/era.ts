@@ -72,12 +72,17 @@ export class EraRouter {
     const facts = this.#book.only ?? this.#book.of(request.headers);
     if (request.era === 'modern') {
       if (facts.modern === SPEAKS.watched) return this.#watched(way, request, sink, facts);
-    } else if (!this.#isProcess && request.session === null && isInitialize(request)) {
+    } else if (this.#isDoubtable(facts) && request.session === null && isInitialize(request)) {
       const isRefusal = (status: number, message: unknown): boolean =>
         judgeInitialize(status, message) === 'modern-only';
       return way.send(request, new WatchSink(sink, isRefusal, () => this.#suspect(facts, request)));
     }
     return way.send(request, sink);
+  }
+
+  /** Of a process everything that it has said is true for good; that it said nothing is not. */
+  #isDoubtable({ modernNoUntilMs }: Facts): boolean {
+    return !this.#isProcess || modernNoUntilMs !== Number.POSITIVE_INFINITY;
   }
 
   /** Called every few seconds. */

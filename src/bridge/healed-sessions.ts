@@ -1,11 +1,12 @@
 // What one worker remembers of sessions that may have to be begun again: their newest ids, what their clients set, and heals under way.
 // Called by healing.ts. Promises: one heal of a session at a time, shared by all who wait; bounded: the oldest gives way; resolves with a session that has heard
 // all that the old one had heard through this worker.
-import { decode, encode } from '../base/bytes.ts';
+import { encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { readMessage, span, text } from '../mcp/envelope.ts';
+import { readMessage, span } from '../mcp/envelope.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import { SessionNotes, sessionNote } from '../mcp/session-notes.ts';
 import type { Log } from '../observe/log.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
@@ -29,20 +30,15 @@ export interface HealTools extends CollectTools {
   readonly timeoutMs: number;
 }
 
-/** What a session's client set at its server, as the messages that set it. */
-interface Notes {
-  level: string | null;
-  readonly subscriptions: Map<string, string>;
-}
-
-const URIS_MAX = 256;
+const INITIALIZED = encode(`{"jsonrpc":"2.0","method":"${METHOD.initialized}"}`);
 
 /** The sessions of one server, as one worker knows them. */
 export class HealedSessions {
   readonly #tools: HealTools;
   /** First id → newest id. */
   readonly #current = new Map<string, string>();
-  readonly #notes = new Map<string, Notes>();
+  /** What their clients set at the server. */
+  readonly #notes = new Map<string, SessionNotes>();
   readonly #healing = new Map<string, Promise<string | GatewayError | null>>();
   /** Sessions that another worker has healed. */
   readonly #moved = new Set<string>();
@@ -76,18 +72,16 @@ export class HealedSessions {
   }
 
   /** Remembers what a request sets at the server. */
-  note(id: string, method: string, { body, envelope }: UpstreamRequest): void {
-    const params = envelope === null ? null : span(envelope, ENVELOPE.params);
-    if (envelope === null || params === null) return;
-    makeRoom(this.#notes);
-    const notes = this.#notes.get(id) ?? { level: null, subscriptions: new Map<string, string>() };
-    this.#notes.set(id, notes);
-    const said = decode(body, params.start, params.end);
-    if (method === METHOD.setLevel) notes.level = said;
-    const uri = text(body, envelope, ENVELOPE.uri);
-    if (uri === null) return;
-    if (method === METHOD.unsubscribe) notes.subscriptions.delete(uri);
-    else if (notes.subscriptions.size < URIS_MAX) notes.subscriptions.set(uri, said);
+  note(id: string, request: UpstreamRequest): void {
+    const note = sessionNote(this.#tools.scanner, request);
+    if (note === null) return;
+    const known = this.#notes.get(id);
+    const notes = known ?? new SessionNotes();
+    if (known === undefined) {
+      makeRoom(this.#notes);
+      this.#notes.set(id, notes);
+    }
+    notes.take(note);
   }
 
   /** Begins a session again, unless that happened since `used` was the newest id. Null: the server refuses to, or its client had ended it. */
@@ -108,7 +102,7 @@ export class HealedSessions {
 
   async #begin(request: UpstreamRequest, session: SealedSession): Promise<string | GatewayError | null> {
     const headers = bareHeaders(request.headers);
-    const began = await this.#ask({ ...request, headers, session: null }, METHOD.initialize, session.params);
+    const began = await this.#send({ ...request, headers, session: null }, this.#initialize(session.params));
     if (began instanceof GatewayError) return began;
     const { sessionId, message, status } = began;
     const isBegun = message !== null && span(message.envelope, ENVELOPE.result) !== null;
@@ -125,20 +119,17 @@ export class HealedSessions {
 
   /** Tells a new session what the old one had been told. What fails here, the client finds out as it would have. */
   async #repeat(request: UpstreamRequest, id: string): Promise<void> {
-    await this.#ask(request, METHOD.initialized, null);
-    const notes = this.#notes.get(id);
-    if (notes === undefined) return;
-    if (notes.level !== null) await this.#ask(request, METHOD.setLevel, notes.level);
-    for (const params of notes.subscriptions.values()) await this.#ask(request, METHOD.subscribe, params);
+    const messages = [INITIALIZED, ...(this.#notes.get(id)?.repeats() ?? [])];
+    for (const body of messages) if ((await this.#send(request, body)) instanceof GatewayError) return;
   }
 
-  /** Sends a message of the gateway's own under the client's headers; notifications have no params here. */
-  #ask(request: UpstreamRequest, method: string, params: string | null): Promise<Collected | GatewayError> {
-    const isRequest = params !== null;
-    const id = isRequest ? `"id":"sluice:heal:${++this.#count}",` : '';
-    const body = encode(
-      `{"jsonrpc":"2.0",${id}"method":${JSON.stringify(method)}${isRequest ? `,"params":${params}` : ''}}`,
-    );
+  #initialize(params: string): Uint8Array {
+    const id = `sluice:heal:${++this.#count}`;
+    return encode(`{"jsonrpc":"2.0","id":"${id}","method":"${METHOD.initialize}","params":${params}}`);
+  }
+
+  /** Sends a message of the gateway's own under the client's headers. */
+  #send(request: UpstreamRequest, body: Uint8Array): Promise<Collected | GatewayError> {
     const { scanner, inner, timeoutMs } = this.#tools;
     const message = readMessage(scanner, body);
     if (message instanceof GatewayError) return Promise.resolve(message);

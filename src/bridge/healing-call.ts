@@ -1,10 +1,11 @@
 // One request of a session that can be healed: sent, and sent once more when its server said that it does not know the session.
 // Called by healing.ts. Promises: what upstream.ts promises of a call; only a refusal that proves that nothing was executed leads to another try, and to one at most.
-import type { GatewayError } from '../base/errors.ts';
+import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { isLostSession, mayBeLost } from '../mcp/lost-session.ts';
 import type { ReplyHead, UpstreamCall, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
 import type { SealedSession } from './healed-sessions.ts';
-import { type HeldReply, heldReply, keptHead, parsed, replay } from './held-reply.ts';
+import { type HeldReply, heldReply, keptHead, replay } from './held-reply.ts';
 
 /** Who knows where a session lives now, and makes it live again. */
 export interface SessionHealer {
@@ -28,11 +29,7 @@ export function renamed(head: ReplyHead, sessionId: string): ReplyHead {
   return { status, media, contentLength, whole, sessionId, header: (name) => head.header(name) };
 }
 
-const LOST = 404;
-const REFUSED = 400;
-
 /** One request of a session, and once more after its session was healed. */
-/** Such a request. */
 export class HealingCall implements UpstreamCall, UpstreamSink {
   readonly #owner: SessionHealer;
   readonly #request: UpstreamRequest;
@@ -80,8 +77,7 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
   }
 
   onHead(head: ReplyHead): void {
-    const isRefusal = head.status === LOST || (head.status === REFUSED && head.media === 'json');
-    if (isRefusal && this.#mayHeal && this.#request.verb !== 'DELETE') {
+    if (mayBeLost(head.status, head.media) && this.#mayHeal && this.#request.verb !== 'DELETE') {
       this.#head = keptHead(head);
       return;
     }
@@ -111,15 +107,18 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
     this.#head = null;
     const reply = heldReply(head, this.#parts);
     this.#parts = [];
-    if (isSessionRefusal(reply)) void this.#heal(reply);
+    if (isLostSession(reply.head.status, reply.body)) void this.#heal(reply);
     else replay(reply, this.#sink, () => this.#isOver);
   }
 
   onFail(error: GatewayError): void {
-    this.#sink.onFail(error);
+    // Processes that sessions share say it so: the worker that had them was started anew.
+    const isLost = error.code === 'GW_SESSION_UNKNOWN' && this.#mayHeal && this.#request.verb !== 'DELETE';
+    if (isLost) void this.#heal(error);
+    else this.#sink.onFail(error);
   }
 
-  async #heal(refusal: HeldReply): Promise<void> {
+  async #heal(refusal: HeldReply | GatewayError): Promise<void> {
     this.#mayHeal = false;
     const request = withoutEventId(this.#request);
     const { id } = this.#session;
@@ -132,22 +131,10 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
     const healed = await this.#owner.heal(request, this.#session, this.#used);
     if (this.#isOver) return;
     if (typeof healed === 'string') this.#call = this.#send(request);
-    else if (healed === null) replay(refusal, this.#sink, () => this.#isOver);
-    else this.#sink.onFail(healed);
+    else if (healed !== null) this.#sink.onFail(healed);
+    else if (refusal instanceof GatewayError) this.#sink.onFail(refusal);
+    else replay(refusal, this.#sink, () => this.#isOver);
   }
-}
-
-/** True when a refusal says that the session is not known, and so that nothing was executed. */
-function isSessionRefusal({ head, body }: HeldReply): boolean {
-  const message = head.media === 'json' ? parsed(body) : null;
-  const error: unknown = message === null ? null : Reflect.get(Object(message), 'error');
-  const code: unknown = Reflect.get(Object(error), 'code');
-  // What bears a code of its own speaks of the method, whatever the status.
-  if (head.status === LOST) return code !== -32601;
-  // Several servers answer so instead of with 404.
-  return (
-    (code === -32000 || code === -32001) && /session/i.test(String(Reflect.get(Object(error), 'message')))
-  );
 }
 
 /** A new session knows nothing of the events of the old one. */

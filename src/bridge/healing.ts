@@ -7,6 +7,7 @@ import type { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { raw, text } from '../mcp/envelope.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import { setsSession } from '../mcp/session-notes.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import { homeOf, sendToHome } from '../upstream/peer.ts';
 import type { PeerLink } from '../upstream/peer-link.ts';
@@ -38,9 +39,6 @@ export function withHealing(parts: HealingParts): Upstream {
 
 /** Between a server's session id, which as a header's value has no line ends, and what the session began with. */
 const LINE_END = '\n';
-
-/** Methods that set what a server is to know of the session: a new one must hear of it as well. */
-const NOTED: readonly string[] = [METHOD.setLevel, METHOD.subscribe, METHOD.unsubscribe];
 
 class HealingUpstream implements Upstream, SessionHealer {
   readonly name: string;
@@ -74,10 +72,7 @@ class HealingUpstream implements Upstream, SessionHealer {
   sendHere(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall {
     const session = this.#healed.currentId(id);
     if (request.verb === 'DELETE') this.#healed.end(id);
-    else if (request.envelope !== null) {
-      const method = text(request.body, request.envelope, ENVELOPE.method) ?? '';
-      if (NOTED.includes(method)) this.#healed.note(id, method, request);
-    }
+    else this.#healed.note(id, request);
     return this.#inner.send({ ...request, session }, sink);
   }
 
@@ -95,7 +90,7 @@ class HealingUpstream implements Upstream, SessionHealer {
     const { envelope, body, verb } = request;
     // What its client ended is not begun again.
     if (verb === 'DELETE') return true;
-    return envelope !== null && NOTED.includes(text(body, envelope, ENVELOPE.method) ?? '');
+    return envelope !== null && setsSession(text(body, envelope, ENVELOPE.method));
   }
 
   moved(id: string): void {
@@ -116,6 +111,10 @@ class HealingUpstream implements Upstream, SessionHealer {
 
   stats(): UpstreamStats {
     return this.#inner.stats();
+  }
+
+  isPiped(): boolean {
+    return this.#inner.isPiped?.() === true;
   }
 
   nudged(): void {

@@ -5,8 +5,8 @@ import { GatewayError } from '../base/errors.ts';
 import { type Message, readMessage } from '../mcp/envelope.ts';
 import { EventReader, type StreamEvent } from '../mcp/sse.ts';
 import type { Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
-import { ContainedSink } from './contained-sink.ts';
 import type { Leg } from './leg.ts';
 
 /** How a leg's event stream ended. */

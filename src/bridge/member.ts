@@ -74,7 +74,10 @@ export function ask(
   request: { readonly call: MemberCall; readonly draft: Draft },
   bounds: CollectBounds,
 ): Promise<Collected | GatewayError> {
-  return collect(tools, member.upstream, postRequest(request.call, request.draft), bounds);
+  const { bytesMax } = bounds;
+  const post = postRequest(request.call, request.draft);
+  const bounded = bytesMax === undefined ? post : { ...post, replyBytesMax: bytesMax };
+  return collect(tools, member.upstream, bounded, bounds);
 }
 
 /** Edit that replaces the message's id. */

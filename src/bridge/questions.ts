@@ -5,7 +5,7 @@ import { type Edit, splice } from '../base/bytes.ts';
 import { type Message, rawKey, span, text } from '../mcp/envelope.ts';
 import type { Span } from '../mcp/json.ts';
 import { METHOD } from '../mcp/protocol.ts';
-import { notificationEdits } from '../mcp/rewrite.ts';
+import { notificationEdits, relatedTaskEdits } from '../mcp/rewrite.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import type { Leg } from './leg.ts';
 import type { Draft } from './member.ts';
@@ -58,7 +58,8 @@ export class Questions {
     if (ours === null || at === null || question === undefined) return null;
     this.#open?.delete(ours);
     // Scanned anew: a server on stdio is told by the answer's own id whether it still waits for it.
-    const own = splice(body, [replaced(at, question.id)]);
+    const server = question.leg.member.spec.name;
+    const own = splice(body, [replaced(at, question.id), ...relatedTaskEdits(body, envelope, server)]);
     const ownEnvelope = new Int32Array(ENVELOPE.length);
     this.#scanner.scan(own, 0, own.length, ownEnvelope);
     return { leg: question.leg, draft: { body: own, envelope: ownEnvelope, edits: [] } };
@@ -83,7 +84,8 @@ export class Questions {
     const token = span(envelope, ENVELOPE.metaProgressToken);
     open.set(ours, { leg, id, progressToken: rawKey(bytes, envelope, ENVELOPE.metaProgressToken) });
     // Two servers may choose the same token: the client sees our id there too.
-    return splice(bytes, token === null ? [replaced(at, ours)] : [replaced(at, ours), replaced(token, ours)]);
+    const edits = [replaced(at, ours), ...notificationEdits(bytes, envelope, leg.member.spec.name)];
+    return splice(bytes, token === null ? edits : [...edits, replaced(token, ours)]);
   }
 
   /** A server takes a question back: the client is to hear it under our id. */

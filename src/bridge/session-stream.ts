@@ -9,7 +9,7 @@ import { fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
-import type { Leg } from './leg.ts';
+import { type Leg, listChanges } from './leg.ts';
 import { type LegStreamOwner, LegStreamSink, type LegStreamStart, type StreamEnd } from './leg-stream.ts';
 import { bareRequest, type MemberCall } from './member.ts';
 
@@ -54,6 +54,8 @@ export class SessionStream implements LegStreamOwner {
   /** What waits for a client; null when nothing does. */
   #backlog: Uint8Array[] | null = null;
   #backlogBytes = 0;
+  /** Lists that have changed since a client listened, as Leg.lists. */
+  #changed = 0;
   #client: ClientStream | null = null;
 
   constructor(owner: StreamOwner) {
@@ -71,6 +73,7 @@ export class SessionStream implements LegStreamOwner {
     this.#backlog = null;
     this.#backlogBytes = 0;
     for (const event of events) this.#send(event);
+    this.tellChanged(0);
     for (const leg of this.#owner.legs) {
       const isResumed = resumed?.leg === leg;
       if (leg.ready) this.openLeg(leg, isResumed ? { ...FRESH, lastEventId: resumed.eventId } : FRESH);
@@ -106,6 +109,15 @@ export class SessionStream implements LegStreamOwner {
     const sink = leg.stream;
     leg.stream = null;
     sink?.stop();
+  }
+
+  /** The endpoint's own lists of these capabilities (as Leg.lists) have changed: the client hears it, now or once it listens. */
+  tellChanged(lists: number): void {
+    this.#changed |= lists;
+    if (this.#client === null) return;
+    const messages = listChanges(this.#changed);
+    this.#changed = 0;
+    for (const message of messages) this.#send(fullEvent(message, null, null));
   }
 
   /** A server's message outside of any call; `eventId` is the server's own. */

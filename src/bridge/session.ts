@@ -2,17 +2,15 @@
 // Called by sessions.ts (makes it) and proxy/aggregate-legacy.ts. Promises: a leg whose server lost it is healed once for all who wait; a leg is used only after
 // its server was told that the client is initialized; the session's end is every leg's end.
 import { GatewayError } from '../base/errors.ts';
-import { has, type Message, objectAt, rawKey, span } from '../mcp/envelope.ts';
-import { isSafeToken } from '../mcp/headers.ts';
-import { isObject, stringMember } from '../mcp/json.ts';
-import { LEGACY_VERSIONS } from '../mcp/protocol.ts';
+import { has, kindOf, type Message, rawKey, text } from '../mcp/envelope.ts';
+import { type SessionNote, SessionNotes, sessionNote } from '../mcp/session-notes.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
-import { ENVELOPE, type Scanner } from '../scan/contract.ts';
+import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import type { ClientKey } from '../upstream/upstream.ts';
-import type { Collected } from './collect.ts';
 import type { KeptMessages } from './kept.ts';
-import { type Leg, NO_RESULT, newLeg, takeResult } from './leg.ts';
+import { type Leg, NO_RESULT, newLeg, takeInitialize } from './leg.ts';
+import { LegHeaders } from './leg-headers.ts';
 import { IgnoreSink } from './leg-stream.ts';
 import { ask, bareRequest, type Draft, type Member, type MemberCall } from './member.ts';
 import { Questions } from './questions.ts';
@@ -28,55 +26,62 @@ export interface SessionTools {
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
   readonly memberTimeoutMs: number;
+  /** Hears which of a member's lists have changed, as the notification's method says. */
+  readonly onListChanged?: (member: Member, method: string) => void;
 }
 
-/** What a session is made of: the bytes of the client's `initialize` and the headers that every leg may see. */
+/** What a session is made of: the bytes of the client's `initialize`, the headers that every leg may see, and those that some may. */
 export interface SessionStart {
   readonly initialize: Uint8Array;
   readonly headers: readonly string[];
+  readonly optional: readonly string[];
   readonly client: ClientKey;
   /** Keeps that, and what else a late leg must hear. */
   readonly kept: KeptMessages;
 }
 
-/** True when a server said that it does not know the session, so that it executed nothing. */
-export function isSessionLost(reply: Collected | GatewayError): boolean {
-  return reply instanceof GatewayError ? reply.code === 'GW_SESSION_UNKNOWN' : reply.status === 404;
-}
-
 /** A legacy client's session at an aggregated endpoint. */
 export class Session implements StreamOwner {
   readonly id: string;
-  readonly legs: readonly Leg[];
+  #legs: readonly Leg[];
+  /** Of servers that are none of the endpoint's any more, but may still have something to finish; null when there are none. */
+  #leaving: Set<Leg> | null = null;
+  /** Lists of all members that it ever had, as Leg.lists, as far as they are none of its legs any more. */
+  #declared = 0;
   readonly running = new RunningCalls();
   readonly stream: SessionStream;
   usedAtMs: number;
   readonly tools: SessionTools;
-  readonly #headers: readonly string[];
+  readonly headers: LegHeaders;
   readonly #client: ClientKey;
   readonly #kept: KeptMessages;
   readonly #initialize: Uint8Array;
-  /** Notifications that a late or healed leg must hear as well: they set what its server is to know of the client. */
+  /** A late or healed leg must hear it as well, and the level, and what is noted of the leg. */
   #initialized: Uint8Array | null = null;
-  #level: Uint8Array | null = null;
+  #notes: SessionNotes | null = null;
   readonly #questions: Questions;
   #over = false;
 
   constructor(id: string, tools: SessionTools, members: readonly Member[], start: SessionStart) {
     this.id = id;
     this.tools = tools;
-    this.#headers = start.headers;
+    this.headers = new LegHeaders(start.headers, start.optional);
     this.#client = start.client;
     this.#kept = start.kept;
     this.#initialize = start.kept.keep(start.initialize);
     this.#questions = new Questions(tools.scanner);
     this.usedAtMs = tools.clock.now();
-    this.legs = members.map(newLeg);
+    this.#legs = members.map(newLeg);
     this.stream = new SessionStream(this);
   }
 
   get over(): boolean {
     return this.#over;
+  }
+
+  /** One for each member, in their order. */
+  get legs(): readonly Leg[] {
+    return this.#legs;
   }
 
   /** True while something of it is in use: a stream or a running call. */
@@ -95,7 +100,7 @@ export class Session implements StreamOwner {
 
   /** How to speak to a leg. */
   legCall(leg: Leg, exchangeId: string): MemberCall {
-    const headers = [...this.#headers];
+    const headers = this.headers.of(leg);
     if (leg.protocolVersion !== null) headers.push('mcp-protocol-version', leg.protocolVersion);
     return { era: 'legacy', headers, session: leg.sessionId, exchangeId, client: this.#client };
   }
@@ -112,13 +117,7 @@ export class Session implements StreamOwner {
     const { clock, memberTimeoutMs } = this.tools;
     const startedAtMs = clock.now();
     const draft = this.#kept.draft(this.#initialize);
-    const call: MemberCall = {
-      era: 'legacy',
-      headers: this.#headers,
-      session: null,
-      exchangeId: this.id.slice(0, 8),
-      client: this.#client,
-    };
+    const call = { ...this.callOf(leg), headers: this.headers.of(leg), session: null };
     const reply = await ask(
       this.tools,
       leg.member,
@@ -127,12 +126,13 @@ export class Session implements StreamOwner {
     );
     const fault = reply instanceof GatewayError ? reply : takeInitialize(leg, reply);
     leg.fault = fault;
+    leg.isRefused = fault !== null && !(reply instanceof GatewayError) && reply.status < 500;
     leg.retryAtMs = clock.now() + (clock.now() - startedAtMs);
     if (fault !== null) return fault;
     if (this.#initialized !== null) await this.#tell(leg, this.#kept.draft(this.#initialized));
-    if (this.#level !== null) void this.#tell(leg, this.#kept.draft(this.#level));
+    await this.#repeat(leg);
     leg.ready = true;
-    if (this.#over) {
+    if (this.#over || !this.#isOwn(leg)) {
       this.#closeLeg(leg);
       return sessionOver();
     }
@@ -157,6 +157,41 @@ export class Session implements StreamOwner {
     return leg.healing;
   }
 
+  /**
+   * The endpoint has these members from now on. Legs of those that stay go on; a member that is new gets one, which is opened when it is first needed and told
+   * what the client had set at the member of that name before; the client hears that its lists have changed.
+   */
+  regroup(members: readonly Member[]): void {
+    const former = this.#legs;
+    this.#legs = members.map((member, index) => {
+      const leg = former.find((one) => one.member === member);
+      const notes = former.find((one) => one.member.spec.name === member.spec.name)?.notes ?? null;
+      return leg ?? { ...newLeg(member, index), notes };
+    });
+    for (const leg of former) {
+      this.#declared |= leg.lists;
+      if (this.#legs.includes(leg)) continue;
+      this.#leaving ??= new Set();
+      this.#leaving.add(leg);
+    }
+    this.stream.tellChanged(this.#declared);
+  }
+
+  /** Nothing runs any more at these former members: their legs end. */
+  release(members: ReadonlySet<Member>): void {
+    for (const leg of this.#leaving ?? []) {
+      if (!members.has(leg.member)) continue;
+      this.#leaving?.delete(leg);
+      this.stream.closeLeg(leg);
+      if (leg.ready) this.#closeLeg(leg);
+    }
+    if (this.#leaving?.size === 0) this.#leaving = null;
+  }
+
+  #isOwn(leg: Leg): boolean {
+    return this.#legs.includes(leg) || this.#leaving?.has(leg) === true;
+  }
+
   /** The client's initialize is answered: of its legs' results only what they declared matters from now on. */
   forgetResults(): void {
     for (const leg of this.legs) leg.result = NO_RESULT;
@@ -167,7 +202,8 @@ export class Session implements StreamOwner {
     if (this.#over) return;
     this.#over = true;
     this.stream.end();
-    for (const leg of this.legs) if (leg.ready) this.#closeLeg(leg);
+    for (const leg of this.#leaving ?? []) this.stream.closeLeg(leg);
+    for (const leg of [...this.#legs, ...(this.#leaving ?? [])]) if (leg.ready) this.#closeLeg(leg);
   }
 
   #closeLeg(leg: Leg): void {
@@ -178,18 +214,25 @@ export class Session implements StreamOwner {
 
   // ── from the client ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Sends a notification or an answer to a leg; failures are logged, there is nobody to tell. */
-  async #tell(leg: Leg, draft: Draft): Promise<void> {
+  /** Sends what nobody waits for to a leg; failures are logged, there is nobody to tell. False: it did not arrive. */
+  async #tell(leg: Leg, draft: Draft): Promise<boolean> {
     const bounds = {
       timeoutMs: this.tools.memberTimeoutMs,
       onOther: (message: Message) => this.stream.push(leg, message, null),
     };
     const reply = await ask(this.tools, leg.member, { call: this.callOf(leg), draft }, bounds);
-    if (!(reply instanceof GatewayError)) return;
+    if (!(reply instanceof GatewayError)) return true;
     this.tools.log.warn('a notification did not reach its server', {
       server: leg.member.spec.name,
       code: reply.code,
     });
+    return false;
+  }
+
+  /** Tells a leg's new session what its client had set in the old one. */
+  async #repeat(leg: Leg): Promise<void> {
+    for (const body of [...(this.#notes?.repeats() ?? []), ...(leg.notes?.repeats() ?? [])])
+      if (!(await this.#tell(leg, this.#kept.draft(body)))) return;
   }
 
   /** Sends a notification to every leg that is up. */
@@ -205,8 +248,18 @@ export class Session implements StreamOwner {
 
   /** `logging/setLevel` came: likewise. */
   setLevel(draft: Draft): void {
-    this.#level = this.#kept.keep(draft.body);
+    const note = sessionNote(this.tools.scanner, draft);
+    if (note !== null) {
+      this.#notes ??= new SessionNotes();
+      this.#notes.take({ ...note, params: this.#kept.keep(note.params) });
+    }
     this.tellAll(draft);
+  }
+
+  /** A request set something at a leg's server. */
+  noted(leg: Leg, note: SessionNote): void {
+    leg.notes ??= new SessionNotes();
+    leg.notes.take(note);
   }
 
   /** The client answered a server's request: the answer goes to that server under its own id. An answer that nobody waits for is dropped. */
@@ -232,30 +285,13 @@ export class Session implements StreamOwner {
 
   /** A server's notification or request as the client is to see it. */
   toClient(leg: Leg, message: Message): Uint8Array | null {
+    const { onListChanged } = this.tools;
+    if (onListChanged !== undefined && kindOf(message.envelope) === KIND.notification)
+      onListChanged(leg.member, text(message.bytes, message.envelope, ENVELOPE.method) ?? '');
     return this.#questions.toClient(leg, message);
   }
 }
 
 function sessionOver(): GatewayError {
   return new GatewayError('GW_SESSION_UNKNOWN', 'it ended meanwhile');
-}
-
-/** Reads a server's answer to initialize into its leg; returns what is wrong with it, or null. */
-function takeInitialize(leg: Leg, { message, status, sessionId }: Collected): GatewayError | null {
-  const at = message === null ? null : span(message.envelope, ENVELOPE.result);
-  if (message === null || at === null || !isObject(message.bytes, at.start)) {
-    const what = message === null ? 'no message' : 'no result';
-    return new GatewayError('GW_UPSTREAM_MESSAGE', `initialize was answered with HTTP ${status} and ${what}`);
-  }
-  const version = stringMember(message.bytes, at.start, 'protocolVersion');
-  if (version !== null && !isSafeToken(version))
-    return new GatewayError(
-      'GW_UPSTREAM_MESSAGE',
-      'initialize was answered with a malformed protocolVersion',
-    );
-  takeResult(leg, objectAt(message.bytes, message.envelope, ENVELOPE.result));
-  leg.sessionId = sessionId;
-  // Sessions are many and versions few: the text is kept once.
-  leg.protocolVersion = LEGACY_VERSIONS.find((known) => known === version) ?? version;
-  return null;
 }

@@ -26,6 +26,10 @@ export class SessionTable {
     return this.#sessions.size;
   }
 
+  all(): readonly Session[] {
+    return [...this.#sessions.values()];
+  }
+
   /** Makes a session, or says that there are too many. */
   open(members: readonly Member[], start: Omit<SessionStart, 'kept'>): Session | GatewayError {
     if (this.#sessions.size >= this.#tools.sessionsMax) {

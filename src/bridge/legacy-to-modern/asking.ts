@@ -16,14 +16,17 @@ const ID_BYTES = 18;
 /** One round. */
 export class Asking {
   readonly #session: LegacySession;
+  readonly #credentials: string;
   readonly #outlet: Outlet;
   readonly #onEnd: (end: AskingEnd) => void;
   readonly #open = new Map<string, InputRequest>();
   readonly #answers = new Map<string, Uint8Array>();
   #timer: TimerId = 0;
 
-  constructor(session: LegacySession, outlet: Outlet, onEnd: (end: AskingEnd) => void) {
+  /** `credentials` are the call's: only who made it may answer. */
+  constructor(session: LegacySession, credentials: string, outlet: Outlet, onEnd: (end: AskingEnd) => void) {
     this.#session = session;
+    this.#credentials = credentials;
     this.#outlet = outlet;
     this.#onEnd = onEnd;
   }
@@ -36,7 +39,10 @@ export class Asking {
       const bytes = random.bytes(ID_BYTES);
       const id = `sluice~${bytes.toBase64({ alphabet: 'base64url', omitPadding: true })}`;
       this.#open.set(id, request);
-      this.#session.ask(id, { settle: (body, envelope) => this.#settle(id, body, envelope) });
+      this.#session.ask(id, {
+        credentials: this.#credentials,
+        settle: (body, envelope) => this.#settle(id, body, envelope),
+      });
     }
     // All are open before the first can be answered.
     for (const [id, request] of this.#open) this.#outlet.event(questionMessage(id, request));

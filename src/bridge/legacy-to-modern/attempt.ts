@@ -8,8 +8,8 @@ import { isSameId, kindOf, type Message, raw, readMessage } from '../../mcp/enve
 import { EventReader } from '../../mcp/sse.ts';
 import type { Clock, TimerId } from '../../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../../scan/contract.ts';
+import { ContainedSink } from '../../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall } from '../../upstream/upstream.ts';
-import { ContainedSink } from '../contained-sink.ts';
 import { type Refusal, refusalOf } from './discovery.ts';
 
 /** Who hears of an attempt. */
@@ -38,6 +38,8 @@ export class Attempt extends ContainedSink {
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #isAnswered = false;
+  /** A longer reply is given up. */
+  bytesMax: number = LIMITS.replyBodyBytesMax;
   #lingering: TimerId = 0;
 
   constructor(
@@ -73,13 +75,18 @@ export class Attempt extends ContainedSink {
     this.#head = { status: head.status, media: head.media };
     this.#refusal = refusalOf(head);
     if (head.media === 'event-stream') this.#reader = new EventReader(this.#tools.scanner);
+    else this.#admit(head.contentLength);
+  }
+
+  #admit(bytes: number): void {
+    if (bytes > this.bytesMax)
+      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${this.bytesMax} bytes`);
   }
 
   protected data(bytes: Uint8Array): boolean {
     if (this.#reader !== null) return this.#read(this.#reader, bytes, false);
     this.#bytes += bytes.length;
-    if (this.#bytes > LIMITS.replyBodyBytesMax)
-      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`);
+    this.#admit(this.#bytes);
     this.#parts.push(bytes);
     return true;
   }

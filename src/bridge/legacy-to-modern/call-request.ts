@@ -23,6 +23,8 @@ export interface CallStart {
   readonly credentials: string;
   readonly exchangeId: string;
   readonly timeoutMs: number;
+  /** As UpstreamRequest says it; undefined: no bound of its own. */
+  readonly replyBytesMax: number | undefined;
 }
 
 /** What differs between the attempts at one call. */

@@ -113,6 +113,7 @@ export class Call implements RunningCall, ReplyOwner, AttemptOwner {
     });
     const attempt = new Attempt(this, parts, asked ?? EMPTY);
     this.#attempt = attempt;
+    if (this.#start.replyBytesMax !== undefined) attempt.bytesMax = this.#start.replyBytesMax;
     attempt.start(parts.inner.send(request, attempt));
   }
 
@@ -194,7 +195,8 @@ export class Call implements RunningCall, ReplyOwner, AttemptOwner {
     const why = unaskable(round.requests, this.#start.session.profile.abilities);
     if (why !== null) return this.#giveUp(why);
     if (!this.#outlet.reachable) return this.#giveUp('the client has no event stream to be asked on');
-    this.#asking = new Asking(this.#start.session, this.#outlet, (end) => this.#onAsked(round, end));
+    const { session } = this.#start;
+    this.#asking = new Asking(session, this.credentials, this.#outlet, (end) => this.#onAsked(round, end));
     this.#asking.start(round);
   }
 

@@ -2,9 +2,10 @@
 // Called by face.ts. Promises: asked once for all who wait, kept for as long as the server allows and a minute at most, never for clients with other
 // credentials or capabilities; a refusal to let the client in comes back as the server gave it.
 import { decode } from '../../base/bytes.ts';
-import { GatewayError } from '../../base/errors.ts';
+import { GatewayError, toGatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { isRecord, type Message, objectAt } from '../../mcp/envelope.ts';
+import { isRecord, objectAt } from '../../mcp/envelope.ts';
+import { describeError } from '../../mcp/errors.ts';
 import { METHOD, MODERN_VERSIONS } from '../../mcp/protocol.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
 import type { ReplyHead, Upstream, UpstreamSink } from '../../upstream/upstream.ts';
@@ -34,6 +35,7 @@ interface Entry {
 
 const ENTRIES_MAX = 64;
 const KEPT_MS_MAX = 60_000;
+const VERSIONS_SHOWN_MAX = 8;
 /** Clients that begin at the same moment are served by one question, whatever the server allows. */
 const KEPT_MS_MIN = 250;
 /** Refusals that are between the client and the server. */
@@ -57,7 +59,8 @@ export class Discovery {
     if (known !== undefined && clock.now() < known.untilMs) return known.found;
     this.#entries.delete(key);
     if (this.#entries.size >= ENTRIES_MAX) this.#entries.delete(this.#entries.keys().next().value ?? '');
-    const found = this.#ask(asker);
+    // What cannot be asked or read is no answer, and must not stay.
+    const found = this.#ask(asker).catch((thrown: unknown) => ({ error: toGatewayError(thrown) }));
     const entry: Entry = { found, untilMs: Number.POSITIVE_INFINITY };
     this.#entries.set(key, entry);
     void found.then((discovered) => {
@@ -82,13 +85,14 @@ export class Discovery {
     const { message, status } = reply;
     if (message === null) return { error: unusable(`${status} and no message`) };
     const { bytes, envelope } = message;
-    if (envelope[ENVELOPE.kind] !== KIND.result) return { error: unusable(errorText(message)) };
+    if (envelope[ENVELOPE.kind] !== KIND.result)
+      return { error: unusable(describeError(objectAt(bytes, envelope, ENVELOPE.error))) };
     const result = objectAt(bytes, envelope, ENVELOPE.result);
     const { supportedVersions } = result;
-    if (Array.isArray(supportedVersions) && !supportedVersions.some((one) => MODERN_VERSIONS.includes(one)))
-      return {
-        error: unusable(`the versions ${supportedVersions.slice(0, 8).join(', ')}, none of them known here`),
-      };
+    if (Array.isArray(supportedVersions) && !supportedVersions.some((one) => MODERN_VERSIONS.includes(one))) {
+      const named = supportedVersions.filter((one) => typeof one === 'string').slice(0, VERSIONS_SHOWN_MAX);
+      return { error: unusable(`the versions ${named.join(', ')}, none of them known here`) };
+    }
     return { result };
   }
 }
@@ -129,11 +133,6 @@ function keptMs({ ttlMs }: Record<string, unknown>): number {
 
 function unusable(what: string): GatewayError {
   return new GatewayError('GW_UPSTREAM_MESSAGE', `server/discover was answered with ${what}`);
-}
-
-function errorText({ bytes, envelope }: Message): string {
-  const { code, message } = objectAt(bytes, envelope, ENVELOPE.error);
-  return `error ${String(code)}${typeof message === 'string' ? ` (${message.slice(0, 200)})` : ''}`;
 }
 
 /** True when a server declared a change notification of its lists, or subscriptions: `resources` and `subscribe`, say. */

@@ -7,7 +7,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { kindOf, type Message, raw, text } from '../../mcp/envelope.ts';
 import { errorMessage, resultMessage } from '../../mcp/errors.ts';
 import { member, readString } from '../../mcp/json.ts';
-import { LEGACY_VERSIONS, METHOD } from '../../mcp/protocol.ts';
+import { LEGACY_VERSIONS, LOG_LEVELS, METHOD } from '../../mcp/protocol.ts';
 import { initializeResult } from '../../mcp/to-legacy.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
 import type { UpstreamCall, UpstreamRequest, UpstreamSink } from '../../upstream/upstream.ts';
@@ -16,7 +16,7 @@ import { Call } from './call.ts';
 import type { CallStart } from './call-request.ts';
 import { Discovery, declares } from './discovery.ts';
 import { readEventId, SESSION_STREAM } from './events.ts';
-import { LOG_LEVELS, Profiles } from './profile.ts';
+import { Profiles } from './profile.ts';
 import { LegacyReply } from './reply.ts';
 import { carriedHeaders, credentialsOf, headerOf, ownedMessage, takesEvents } from './requests.ts';
 import type { LegacySession } from './session.ts';
@@ -91,8 +91,9 @@ class LegacyFace implements Face {
       return null;
     }
     // Of a client's notifications only this one means something to a server that keeps no sessions.
-    if (kind !== KIND.notification) session.answer(message.bytes, message.envelope);
-    else if (method === METHOD.cancelled) session.cancel(message.bytes, message.envelope);
+    const { bytes, envelope } = message;
+    if (kind !== KIND.notification) session.answer(bytes, envelope, this.#credentials(request));
+    else if (method === METHOD.cancelled) session.cancel(bytes, envelope, this.#credentials(request));
     reply.empty(202);
     return null;
   }
@@ -213,7 +214,7 @@ class LegacyFace implements Face {
     }
     // Tasks of 2025-11-25 have nothing but the name in common with the extension of later revisions.
     if (method.startsWith('tasks/')) return refuse(reply, message, new GatewayError('GW_MCP_METHOD', method));
-    const { headers, exchangeId, timeoutMs } = request;
+    const { headers, exchangeId, timeoutMs, replyBytesMax } = request;
     const start: CallStart = {
       session,
       message,
@@ -222,6 +223,7 @@ class LegacyFace implements Face {
       credentials: this.#credentials(request),
       exchangeId,
       timeoutMs,
+      replyBytesMax,
     };
     new Call(start, this.#books).run(reply);
   }

@@ -3,7 +3,15 @@
 // 2026-07-28, multi-round-trip requests.
 import { concat, decode, type Edit, encode, splice } from '../../base/bytes.ts';
 import { type Message, raw, span } from '../../mcp/envelope.ts';
-import { eachMember, isArray, isObject, member, skipBlank, stringMember } from '../../mcp/json.ts';
+import {
+  eachMember,
+  isArray,
+  isObject,
+  member,
+  readString,
+  skipBlank,
+  stringMember,
+} from '../../mcp/json.ts';
 import { METHOD } from '../../mcp/protocol.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
 import type { Abilities } from './profile.ts';
@@ -35,11 +43,13 @@ export function readRound({ bytes, envelope }: Message): InputRound | string {
   const state = stateAt === null ? null : bytes.slice(stateAt.start, stateAt.end);
   const list = member(bytes, result.start, 'inputRequests');
   const requests: InputRequest[] = [];
+  const names = new Set<string | null>();
   let isSound = true;
   if (list !== null && isObject(bytes, list.start)) {
     eachMember(bytes, list.start, (key, value) => {
       const method = isObject(bytes, value.start) ? stringMember(bytes, value.start, 'method') : null;
       const params = method === null ? null : member(bytes, value.start, 'params');
+      names.add(readString(bytes, key.start, key.end));
       if (method === null) isSound = false;
       else
         requests.push({
@@ -51,6 +61,7 @@ export function readRound({ bytes, envelope }: Message): InputRound | string {
   }
   if (requests.length > QUESTIONS_MAX) return `it asks ${requests.length} questions at once`;
   if (!isSound) return 'one of its questions has no method';
+  if (names.size < requests.length) return 'two of its questions bear the same name';
   if (requests.length === 0 && state === null) return 'it names neither a question nor a state';
   return { requests, state };
 }

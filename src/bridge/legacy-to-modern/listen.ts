@@ -9,8 +9,8 @@ import { editObject } from '../../mcp/object-edits.ts';
 import { META_PREFIX, METHOD } from '../../mcp/protocol.ts';
 import { EventReader } from '../../mcp/sse.ts';
 import { ENVELOPE, KIND, type Scanner } from '../../scan/contract.ts';
+import { ContainedSink } from '../../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall } from '../../upstream/upstream.ts';
-import { ContainedSink } from '../contained-sink.ts';
 
 /** What a listen asks for, or what the server grants. */
 export interface Filter {
@@ -131,7 +131,7 @@ function filterOf(granted: Readonly<Record<string, unknown>>): Filter {
     promptsListChanged: promptsListChanged === true,
     resourcesListChanged: resourcesListChanged === true,
     ...(Array.isArray(resourceSubscriptions)
-      ? { resourceSubscriptions: resourceSubscriptions.map(String) }
+      ? { resourceSubscriptions: resourceSubscriptions.filter((uri) => typeof uri === 'string') }
       : {}),
   };
 }

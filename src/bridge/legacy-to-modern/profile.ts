@@ -29,18 +29,6 @@ export interface ClientProfile {
   readonly meta: Uint8Array;
 }
 
-/** The log levels of MCP, as syslog has them. */
-export const LOG_LEVELS: readonly string[] = Object.freeze([
-  'debug',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'critical',
-  'alert',
-  'emergency',
-]);
-
 /** The revision that modern requests are made in. */
 export const SPOKEN_VERSION: string = MODERN_VERSIONS[0] ?? '';
 

@@ -7,6 +7,7 @@ import { encodeMirrored } from '../../mcp/headers.ts';
 import { mirroredPlace } from '../../mcp/protocol.ts';
 import { ENVELOPE, type Scanner } from '../../scan/contract.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
+import { isCredential } from '../era-facts.ts';
 import type { Draft } from '../member.ts';
 import { SPOKEN_VERSION } from './profile.ts';
 
@@ -37,11 +38,13 @@ export function takesEvents(headers: readonly string[]): boolean {
 
 /** Whom a request is for and the headers by which its server knows them, as a key for what is kept of the server's answers. */
 export function credentialsOf({ client, headers }: UpstreamRequest, forwarded: readonly string[]): string {
-  return JSON.stringify([
-    client.principal,
-    client.endpoint,
-    forwarded.map((name) => headerOf(headers, name)),
-  ]);
+  const values: string[] = [];
+  // A header may come more than once, and its server may heed any of them.
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    if (forwarded.includes(name) && isCredential(name)) values.push(name, headers[i + 1] ?? '');
+  }
+  return JSON.stringify([client.principal, client.endpoint, values]);
 }
 
 /** Headers of a modern request: what is carried, and what mirrors its body. `name` is the text that Mcp-Name mirrors. */

@@ -38,6 +38,8 @@ export interface RunningCall {
 
 /** A question to the client that waits for its answer. */
 export interface Question {
+  /** Whom it is for; nobody else answers it. */
+  readonly credentials: string;
   /** The client's whole reply. */
   settle(body: Uint8Array, envelope: Int32Array): void;
 }
@@ -125,10 +127,11 @@ export class LegacySession implements StreamSession {
     this.#away.delete(call);
   }
 
-  /** `notifications/cancelled` came: the newest call of that id ends. */
-  cancel(body: Uint8Array, envelope: Int32Array): void {
+  /** `notifications/cancelled` came: the newest call of that id and for these credentials ends. */
+  cancel(body: Uint8Array, envelope: Int32Array, credentials: string): void {
     const key = rawKey(body, envelope, ENVELOPE.requestId);
-    [...this.#calls].findLast((call) => call.key === key)?.cancel();
+    const isMeant = (call: RunningCall): boolean => call.key === key && call.credentials === credentials;
+    [...this.#calls].findLast(isMeant)?.cancel();
   }
 
   /** Waits for the client's answer to a question. */
@@ -141,12 +144,13 @@ export class LegacySession implements StreamSession {
     this.#questions.delete(id);
   }
 
-  /** The client answered; an answer that nobody waits for is dropped. */
-  answer(body: Uint8Array, envelope: Int32Array): void {
+  /** A client with these credentials answered; an answer that nobody waits for is dropped. */
+  answer(body: Uint8Array, envelope: Int32Array, credentials: string): void {
     const id = text(body, envelope, ENVELOPE.id) ?? '';
     const question = this.#questions.get(id);
+    if (question?.credentials !== credentials) return;
     this.#questions.delete(id);
-    question?.settle(body, envelope);
+    question.settle(body, envelope);
   }
 
   /** A client takes the stream of a call up again; false when there is no such stream, or not for these credentials, or not without a gap. */

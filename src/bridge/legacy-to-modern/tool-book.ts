@@ -1,9 +1,10 @@
 // What a modern server's tool lists say that calls need: which arguments its headers mirror, and whose output legacy clients see wrapped.
 // Called by call.ts. Promises: what one set of credentials was told serves no other; every tools/list that passes is read, and one is asked for when a tool is
 // called that is in none; bounded in sets, tools, pages and time.
-import { concat, encode } from '../../base/bytes.ts';
+import { concat, decode, encode } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { CursorCircle } from '../../mcp/cursor-circle.ts';
 import { type Message, raw, span } from '../../mcp/envelope.ts';
 import { eachElement, isArray, isObject, member, stringMember } from '../../mcp/json.ts';
 import { type HeaderParams, headerParamsOf } from '../../mcp/mirrored-params.ts';
@@ -103,6 +104,7 @@ export class ToolBooks {
   async #ask(asker: Asker): Promise<void> {
     const { clock, log } = this.#parts;
     const endsAtMs = clock.now() + LIMITS.memberTimeoutMs;
+    const circle = new CursorCircle();
     let cursor: Uint8Array | null = null;
     for (let page = 0; page < LIMITS.listPagesMax; page++) {
       const timeoutMs = endsAtMs - clock.now();
@@ -114,7 +116,7 @@ export class ToolBooks {
       }
       this.remember(asker.credentials, message);
       cursor = raw(message.bytes, message.envelope, ENVELOPE.nextCursor);
-      if (cursor === null) return;
+      if (cursor === null || circle.closes(decode(cursor))) return;
     }
   }
 

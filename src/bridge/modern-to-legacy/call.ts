@@ -6,15 +6,17 @@ import { EMPTY } from '../../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../../base/errors.ts';
 import { type Message, raw, text } from '../../mcp/envelope.ts';
 import { resultMessage } from '../../mcp/errors.ts';
-import { METHOD } from '../../mcp/protocol.ts';
+import { LOG_LEVELS, METHOD } from '../../mcp/protocol.ts';
+import type { Caching } from '../../mcp/to-modern.ts';
+import type { TimerId } from '../../runtime/runtime.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
+import { tookTooLong } from '../../upstream/deadline.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import type { Parkable, Parking } from './park.ts';
 import { Passage, type PassageOwner, type PassageTools } from './passage.ts';
 import { Questions } from './questions.ts';
 import { type ModernReply, type Refusal, type ReplyOwner, refusalOf } from './reply.ts';
-import { askUrls, inputRequired, respond } from './response.ts';
-import { LEVELS } from './session.ts';
+import { askUrls, inputRequired, lackOf, respond } from './response.ts';
 import { type Requested, requestedOf, type StateSealer, sealParked } from './state.ts';
 import { NAMELESS } from './talk.ts';
 import { clientNotification } from './translate.ts';
@@ -23,6 +25,10 @@ import { clientNotification } from './translate.ts';
 export interface CallTools extends PassageTools {
   /** The server's name. */
   readonly server: string;
+  /** Bound of the whole call while its client waits, in ms. */
+  readonly totalTimeoutMs: number;
+  /** For how long the server's results hold, and for whom: it does not say. */
+  readonly caching: Caching;
   readonly parking: Parking<LegacyCall>;
   readonly sealer: StateSealer;
 }
@@ -46,6 +52,7 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
   /** What came while the client was away. */
   #outcome: Message | Refusal | null = null;
   #isGathering = false;
+  #deadline: TimerId = 0;
 
   constructor(tools: CallTools, method: string, request: UpstreamRequest, reply: ModernReply) {
     this.#tools = tools;
@@ -54,6 +61,14 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     this.request = request;
     this.#passage = new Passage(tools, this);
     this.#attach(request, reply);
+  }
+
+  get isBehind(): boolean {
+    return this.#reply?.isBehind === true;
+  }
+
+  get face(): object {
+    return this.#tools;
   }
 
   get requested(): Requested {
@@ -71,15 +86,30 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     this.#reply = reply;
     reply.ownedBy(this);
     const { body, envelope } = request;
-    this.level = envelope === null ? -1 : LEVELS.indexOf(text(body, envelope, ENVELOPE.metaLogLevel) ?? '');
+    this.level =
+      envelope === null ? -1 : LOG_LEVELS.indexOf(text(body, envelope, ENVELOPE.metaLogLevel) ?? '');
   }
 
   /** The reply that the client waits for; from now on it is somebody else's. */
   #detach(): ModernReply | null {
     const reply = this.#reply;
     this.#reply = null;
+    this.#unbound();
     reply?.ownedBy(null);
     return reply;
+  }
+
+  /** A call that outlasted its server's time-outs ends all the same, if its client waits for it. */
+  #bound(): void {
+    if (this.#deadline !== 0 || this.#reply === null) return;
+    const { clock, totalTimeoutMs } = this.#tools;
+    const late = new GatewayError('GW_UPSTREAM_TIMEOUT', tookTooLong(totalTimeoutMs));
+    this.#deadline = clock.after(totalTimeoutMs, () => this.#giveUp(late));
+  }
+
+  #unbound(): void {
+    this.#tools.clock.cancel(this.#deadline);
+    this.#deadline = 0;
   }
 
   /** The client is back with its answers, or without. */
@@ -92,6 +122,11 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     for (const answer of answers) void this.#passage.answer(answer);
     if (this.#questions.size > 0) this.#ask();
     else this.#passage.resume();
+    this.#bound();
+  }
+
+  onResumed(): void {
+    this.#bound();
   }
 
   onRoom(): void {
@@ -100,6 +135,7 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
 
   onLeft(): void {
     this.#reply = null;
+    this.#unbound();
     this.expire();
   }
 
@@ -135,6 +171,9 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     this.#tools.clock.after(GATHER_MS, () => {
       this.#isGathering = false;
       try {
+        const { body, envelope } = this.request;
+        if (envelope !== null)
+          for (const answer of this.#questions.foretold(body, envelope)) void this.#passage.answer(answer);
         if (this.#questions.size > 0) this.#ask();
       } catch (thrown) {
         this.#giveUp(toGatewayError(thrown));
@@ -188,11 +227,13 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     const session = this.#passage.session;
     if (id === null || session === null) return;
     const { method, request } = this;
-    const about = { request, id, method, serverInfo: session.serverInfo };
-    if (method === METHOD.toolsList) session.facts.learn(outcome);
+    const { caching } = this.#tools;
+    const about = { request, id, method, serverInfo: session.serverInfo, caching };
     try {
+      if (method === METHOD.toolsList) session.facts.learn(outcome);
       const asking = askUrls(outcome, about, session.owner.capabilities, this.#tools);
-      const { message, status } = asking ?? respond(outcome, about);
+      const { message, status } =
+        asking ?? lackOf(outcome, id, this.#questions.lacking) ?? respond(outcome, about);
       reply?.answer(message, status);
     } catch (thrown) {
       reply?.fail(toGatewayError(thrown));

@@ -3,11 +3,13 @@
 import { decode, EMPTY } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { type Message, readMessage } from '../../mcp/envelope.ts';
+import { isLostStream } from '../../mcp/lost-session.ts';
 import { EventReader, type StreamEvent } from '../../mcp/sse.ts';
 import type { TimerId } from '../../runtime/runtime.ts';
+import { ContainedSink } from '../../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../../upstream/upstream.ts';
-import { ContainedSink } from '../contained-sink.ts';
 import type { ReadingTools } from './reading.ts';
+import { waitOf } from './repeat.ts';
 
 /** Whose stream it is. */
 export interface ChannelOwner {
@@ -23,9 +25,6 @@ export interface ChannelOwner {
 /** First wait before a stream is opened again; it doubles up to the last while the server cannot be reached. */
 const REOPEN_FIRST_MS = 1_000;
 const REOPEN_LAST_MS = 30_000;
-
-/** Statuses of a server that does not know the session; some say 400. */
-const LOST: readonly number[] = [400, 404];
 
 /** A session's stream, open or not. */
 export class SessionChannel {
@@ -83,13 +82,13 @@ export class SessionChannel {
   #over(sink: ChannelSink, { status, wasOpen, retryMs, error }: ChannelEnd): void {
     if (this.#sink !== sink) return;
     // Only a server that had such a stream means the session by this, and not the stream.
-    if (this.#wasOpen && LOST.includes(status)) return this.#owner.onLost();
+    if (this.#wasOpen && isLostStream(status)) return this.#owner.onLost();
     // With an event to go on from there is no gap.
     if (wasOpen) this.#hasGap = this.#lastEventId === null;
     // 405, a lost session or a fault of ours: trying again would bring the same. It stays taken, so that nobody does.
     if (!wasOpen && error?.row.source !== 'upstream') return;
     this.#sink = null;
-    const waitMs = Math.min(wasOpen ? (retryMs ?? this.#waitMs) : this.#waitMs, REOPEN_LAST_MS);
+    const waitMs = waitOf(wasOpen ? (retryMs ?? this.#waitMs) : this.#waitMs);
     this.#waitMs = Math.min(this.#waitMs * 2, REOPEN_LAST_MS);
     this.#timer = this.#tools.clock.after(waitMs, () => {
       this.#timer = 0;

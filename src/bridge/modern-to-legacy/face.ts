@@ -6,7 +6,7 @@ import { GatewayError, toGatewayError } from '../../base/errors.ts';
 import { has, kindOf, raw, text } from '../../mcp/envelope.ts';
 import { errorMessage, resultMessage } from '../../mcp/errors.ts';
 import { METHOD, MODERN_VERSIONS } from '../../mcp/protocol.ts';
-import { discoverResult } from '../../mcp/to-modern.ts';
+import { type Caching, discoverResult } from '../../mcp/to-modern.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
 import type { Home } from '../../snapshot.ts';
 import type { ReplyHead, UpstreamCall, UpstreamRequest, UpstreamSink } from '../../upstream/upstream.ts';
@@ -52,8 +52,10 @@ class ModernFace implements Face {
     this.#parts = parts;
     this.#pool = new SessionPool({ scanner, clock, log, inner }, spec, bounds);
     this.#listens = new Listens(this.#pool, scanner);
-    const isStdio = inner.transport === 'stdio';
-    this.#tools = { scanner, clock, server: spec.name, isStdio, pool: this.#pool, parking, sealer };
+    const { name: server, totalTimeoutMs } = spec;
+    const caching = cachingOf(spec);
+    const pool = this.#pool;
+    this.#tools = { scanner, clock, server, totalTimeoutMs, caching, inner, pool, parking, sealer };
   }
 
   get sessions(): number {
@@ -103,7 +105,7 @@ class ModernFace implements Face {
     try {
       const session = await this.#pool.open(request);
       if (!('result' in session)) return reply.refuse(session, id);
-      const result = encode(JSON.stringify(discoverResult(session.result)));
+      const result = encode(JSON.stringify(discoverResult(session.result, this.#tools.caching)));
       session.release();
       if (id !== null) reply.answer(resultMessage(id, result));
     } catch (thrown) {
@@ -130,9 +132,14 @@ class ModernFace implements Face {
 
   async close(_withinMs: number): Promise<void> {
     this.#listens.close();
-    this.#parts.parking.clear(this.#parts.spec.name);
+    this.#parts.parking.clear(this.#tools);
     await this.#pool.close();
   }
+}
+
+/** What clients are told of the results of a legacy server, which says nothing of it itself. */
+function cachingOf({ cache }: FaceParts['spec']): Caching {
+  return { ttlMs: cache?.defaultTtlMs ?? 0, cacheScope: cache?.defaultScope ?? 'private' };
 }
 
 function isListen({ verb, body, envelope }: UpstreamRequest): boolean {

@@ -2,11 +2,14 @@
 // Called by call.ts and pool.ts. Promises: bounded; what was never listed is told apart from what wants nothing.
 import { encode } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
+import { CursorCircle } from '../../mcp/cursor-circle.ts';
 import { type Message, objectAt, span } from '../../mcp/envelope.ts';
 import { eachElement, isArray, isObject, member, stringMember } from '../../mcp/json.ts';
 import { checkParams, type HeaderParams, headerParamsOf } from '../../mcp/mirrored-params.ts';
 import { METHOD } from '../../mcp/protocol.ts';
+import { ruleFor } from '../../policy/tool-book.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
+import type { PolicySpec } from '../../upstream/spec.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import type { HeldSession } from './sessions.ts';
 
@@ -18,6 +21,7 @@ interface Fact {
 
 /** Tools remembered of one server and kind of client. */
 const TOOLS_MAX = 10_000;
+const UNLISTED_MAX = 1_000;
 const PAGES_MAX = 100;
 const MIRROR = encode('x-mcp-header');
 const PARAM_PREFIX = 'mcp-param-';
@@ -25,8 +29,26 @@ const PARAM_PREFIX = 'mcp-param-';
 /** Tools of one server as one kind of client sees them. */
 export class ToolFacts {
   readonly #facts = new Map<string, Fact>();
+  readonly #unlisted = new Set<string>();
+  readonly #policy: PolicySpec | null;
   #hasMirrors = false;
   #fetching: Promise<void> | null = null;
+
+  /** `policy`: what is configured of repeats; left out: nothing. */
+  constructor(policy?: PolicySpec) {
+    this.#policy = policy ?? null;
+  }
+
+  /** True when repeats are bounded by configuration, which is for policy/ to see to as long as the client has heard nothing. */
+  get isBounded(): boolean {
+    return this.#policy !== null;
+  }
+
+  /** True for what the configuration says is sent once. */
+  isSentOnce(name: string): boolean {
+    const policy = this.#policy;
+    return policy !== null && (ruleFor(policy.tools, name)?.retries ?? policy.retries.max) === 0;
+  }
 
   /** Learns from a tools/list result. */
   learn({ bytes, envelope }: Message): void {
@@ -56,10 +78,13 @@ export class ToolFacts {
   /** The server's tools have changed. */
   forget(): void {
     this.#facts.clear();
+    this.#unlisted.clear();
   }
 
-  /** True when the tool may be called twice, as far as its server has said. */
+  /** True when the tool may be called twice: the configuration says so, or says nothing and the server does. */
   isRepeatable(name: string): boolean {
+    const declared = ruleFor(this.#policy?.tools ?? [], name)?.idempotent;
+    if (declared !== undefined) return declared;
     return this.#facts.get(name)?.isRepeatable === true;
   }
 
@@ -69,41 +94,50 @@ export class ToolFacts {
     return this.#hasMirrors || headers.some((one, i) => i % 2 === 0 && one.startsWith(PARAM_PREFIX));
   }
 
-  /** What is wrong with the headers of a tools/call, null when nothing is; or the work after which that can be asked again. */
+  /** What is wrong with the headers of a tools/call, null when nothing is; at once, or after a look at the server's list. */
   check(
     name: string,
     { body, envelope, headers }: UpstreamRequest,
     session: HeldSession,
-  ): GatewayError | null | Promise<void> {
-    const fact = this.#facts.get(name);
+  ): GatewayError | null | Promise<GatewayError | null> {
     if (envelope === null) return null;
-    if (fact !== undefined)
-      return fact.mirrored === null
+    const judged = (): GatewayError | null => {
+      const mirrored = this.#facts.get(name)?.mirrored ?? null;
+      return mirrored === null
         ? null
-        : checkParams(fact.mirrored, body, span(envelope, ENVELOPE.arguments), headers);
-    return this.#fetch(session, name);
+        : checkParams(mirrored, body, span(envelope, ENVELOPE.arguments), headers);
+    };
+    if (this.#facts.has(name) || this.#unlisted.has(name)) return judged();
+    return this.#fetch(session).then(() => {
+      if (!this.#facts.has(name)) this.#miss(name);
+      return judged();
+    });
   }
 
-  /** Reads the server's list; one reading serves all who wait. A tool that is not on it is remembered as wanting nothing. */
-  #fetch(session: HeldSession, name: string): Promise<void> {
+  /** A tool that is not on the list is remembered as wanting nothing; clients may name as many as they like. */
+  #miss(name: string): void {
+    if (this.#unlisted.size >= UNLISTED_MAX) this.#unlisted.clear();
+    this.#unlisted.add(name);
+  }
+
+  /** Reads the server's list; one reading serves all who wait. */
+  #fetch(session: HeldSession): Promise<void> {
     this.#fetching ??= this.#read(session).finally(() => {
       this.#fetching = null;
     });
-    return this.#fetching.then(() => {
-      if (!this.#facts.has(name) && this.#facts.size < TOOLS_MAX)
-        this.#facts.set(name, { mirrored: null, isRepeatable: false });
-    });
+    return this.#fetching;
   }
 
   async #read(session: HeldSession): Promise<void> {
     let cursor: string | null = null;
+    const circle = new CursorCircle();
     for (let page = 0; page < PAGES_MAX; page++) {
       const params: Record<string, unknown> = cursor === null ? {} : { cursor };
       const message: Message | GatewayError = await session.ask(METHOD.toolsList, params);
       if (message instanceof GatewayError) return;
       this.learn(message);
       const { nextCursor } = objectAt(message.bytes, message.envelope, ENVELOPE.result);
-      if (typeof nextCursor !== 'string') return;
+      if (typeof nextCursor !== 'string' || circle.closes(nextCursor)) return;
       cursor = nextCursor;
     }
   }

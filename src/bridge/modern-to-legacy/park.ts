@@ -9,6 +9,8 @@ import { isSameRequest, type Requested } from './state.ts';
 export interface Parkable {
   /** The server's name, and what its client asked for: the retry must ask the same server the same. */
   readonly server: string;
+  /** The face that it is a call of: a server that was reconfigured has another one. */
+  readonly face: object;
   readonly requested: Requested;
   /** Nobody came back in time. */
   expire(): void;
@@ -72,10 +74,10 @@ export class Parking<Call extends Parkable> {
     return place.call;
   }
 
-  /** Nobody can come back to the calls at this server: they hear that they are over. */
-  clear(server: string): void {
+  /** Nobody can come back to the calls of this face: they hear that they are over. */
+  clear(face: object): void {
     for (const [id, { call }] of [...this.#places]) {
-      if (call.server !== server) continue;
+      if (call.face !== face) continue;
       this.forget(id);
       call.expire();
     }

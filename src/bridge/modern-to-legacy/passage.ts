@@ -5,23 +5,22 @@ import { encode } from '../../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { kindOf, type Message } from '../../mcp/envelope.ts';
-import { readString } from '../../mcp/json.ts';
 import { METHOD } from '../../mcp/protocol.ts';
 import type { TimerId } from '../../runtime/runtime.ts';
-import { ENVELOPE, KIND } from '../../scan/contract.ts';
-import type { UpstreamRequest } from '../../upstream/upstream.ts';
+import { KIND } from '../../scan/contract.ts';
+import type { Upstream, UpstreamRequest } from '../../upstream/upstream.ts';
 import { ownHeadersOf, type SessionPool } from './pool.ts';
+import { Preparation, toolOf } from './preparation.ts';
 import type { Break, Listener, ReadingTools, ReplyReader } from './reading.ts';
-import { LOST_MAX, MAY_ASK, mayRepeat, REPEAT_MS, RESUME_MS } from './repeat.ts';
+import { LOST_MAX, MAY_ASK, mayRepeat, REPEAT_MS, RESUME_MS, waitOf } from './repeat.ts';
 import { type Refusal, refusalOf } from './reply.ts';
 import type { SessionCall, UpstreamSession } from './session.ts';
-import { targetOf } from './state.ts';
 import type { Life } from './talk.ts';
 import { legacyDraft } from './translate.ts';
 
 /** What a passage needs of its surroundings. */
 export interface PassageTools extends ReadingTools {
-  readonly isStdio: boolean;
+  readonly inner: Upstream;
   readonly pool: SessionPool;
 }
 
@@ -30,12 +29,16 @@ export interface PassageOwner {
   readonly method: string;
   /** As the client sent it; read until it is sent for the last time. */
   readonly request: UpstreamRequest;
-  /** Least level of log messages that the client wants, of LEVELS; -1: none. */
+  /** True while the client is slow to read. */
+  readonly isBehind: boolean;
+  /** Least level of log messages that the client wants, of LOG_LEVELS; -1: none. */
   readonly level: number;
   /** A notification about the request. False asks for a pause. */
   onNotification(message: Message): boolean;
   /** The server asks something; null when it may, else why not. */
   onQuestion(message: Message): string | null;
+  /** Its event stream broke off and is taken up again: from now on no time-out of the server's bounds the whole. */
+  onResumed(): void;
   onResponse(message: Message): void;
   onFailure(refusal: Refusal): void;
 }
@@ -48,6 +51,7 @@ export class Passage implements SessionCall {
   token = '';
   readonly #tools: PassageTools;
   readonly #owner: PassageOwner;
+  readonly #preparation: Preparation;
   #session: UpstreamSession | null = null;
   #life: Life | null = null;
   #reader: ReplyReader | null = null;
@@ -60,10 +64,13 @@ export class Passage implements SessionCall {
   #resumes = 0;
   #losses = 0;
   #hasRepeated = false;
+  /** Its client may have heard of it: nobody but this can send the request again without telling it twice. */
+  #hasTold = false;
 
   constructor(tools: PassageTools, owner: PassageOwner) {
     this.#tools = tools;
     this.#owner = owner;
+    this.#preparation = new Preparation(owner);
   }
 
   /** The session that it goes through; null until there is one. */
@@ -75,13 +82,21 @@ export class Passage implements SessionCall {
     return this.#owner.level;
   }
 
+  get isBehind(): boolean {
+    return this.#owner.isBehind;
+  }
+
   get canBeAsked(): boolean {
     return this.#state === 'running' && MAY_ASK.includes(this.#owner.method);
   }
 
   /** True where it is sure that a log message is about this request. */
   get isHeardAlone(): boolean {
-    return !this.#tools.isStdio || this.#session?.alone === this;
+    return !this.#isPiped || (this.#session?.alone === this && this.#session.calls.size === 1);
+  }
+
+  get #isPiped(): boolean {
+    return this.#tools.inner.isPiped?.() === true;
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,50 +118,30 @@ export class Passage implements SessionCall {
     this.#proceed();
   }
 
-  /** What must be true before the request can be sent, one after the other; most of the time all is. */
   #proceed(): void {
     const session = this.#session;
     if (session === null || this.#isEnding) return;
-    if (session.life === null) return this.#when(session.open(), (refusal) => refusal);
-    const { method, request } = this.#owner;
-    const isKnown = method !== METHOD.toolsCall || !session.facts.matter(request);
-    const fault = isKnown ? null : session.facts.check(this.#tool, request, session);
-    if (fault instanceof GatewayError) return this.#fail(refusalOf(fault));
-    if (fault !== null) return this.#when(fault, () => null);
-    const levelled = this.level < 0 ? null : session.setLevel();
-    if (levelled !== null) return this.#when(levelled, () => null);
-    this.#send(session);
-  }
-
-  #when<T>(work: Promise<T>, refusalIn: (value: T) => Refusal | null): void {
-    work.then(
-      (value) => {
-        const refusal = refusalIn(value);
-        if (refusal === null) this.#guard(() => this.#proceed());
-        else this.#fail(refusal);
-      },
+    const step = this.#preparation.next(session);
+    if (step === null) return this.#send(session);
+    if (!(step instanceof Promise)) return this.#fail(step);
+    step.then(
+      (refusal) => (refusal === null ? this.#guard(() => this.#proceed()) : this.#fail(refusal)),
       (thrown: unknown) => this.#fail(refusalOf(toGatewayError(thrown))),
     );
   }
 
   #send(session: UpstreamSession): void {
     const { request } = this.#owner;
-    const { isStdio, scanner } = this.#tools;
+    const { scanner } = this.#tools;
     this.token = String(session.nextId());
     this.#life = session.life;
     this.#state = 'running';
     const id = encode(this.token);
     const reader = session.reader(id, this.#listener());
     this.#reader = reader;
-    // A process is told of the call by what the message itself says, not by what is to be put in its place.
-    const draft = legacyDraft(request, id, { isRescanned: isStdio, scanner });
+    // A pipe is told of the call by what the message itself says, not by what is to be put in its place.
+    const draft = legacyDraft(request, id, { isRescanned: this.#isPiped, scanner });
     session.post(draft, request, ownHeadersOf(request), reader);
-  }
-
-  /** Name of the tool as its server knows it. */
-  get #tool(): string {
-    const target = encode(targetOf(this.#owner.request, ENVELOPE.name));
-    return readString(target, 0, target.length) ?? '';
   }
 
   get #isEnding(): boolean {
@@ -181,7 +176,7 @@ export class Passage implements SessionCall {
     const params = { requestId: Number(this.token), reason: 'the client left' };
     const told = this.#session?.tell(JSON.stringify({ jsonrpc: '2.0', method: METHOD.cancelled, params }));
     // A process that goes on with it would ask the next one's client: it gets a moment to end.
-    if (this.#tools.isStdio) this.#timer = this.#tools.clock.after(CANCEL_MS, () => this.#end());
+    if (this.#isPiped) this.#timer = this.#tools.clock.after(CANCEL_MS, () => this.#end());
     else void told?.then(() => this.#end());
   }
 
@@ -208,8 +203,10 @@ export class Passage implements SessionCall {
   }
 
   hear(message: Message): boolean {
-    if (kindOf(message.envelope) !== KIND.request)
+    if (kindOf(message.envelope) !== KIND.request) {
+      this.#hasTold = true;
       return this.#state !== 'running' || this.#owner.onNotification(message);
+    }
     const why = this.canBeAsked
       ? this.#owner.onQuestion(message)
       : 'the call is over, or of a kind that asks nothing';
@@ -230,6 +227,7 @@ export class Passage implements SessionCall {
   #lost(): void {
     const session = this.#session;
     session?.lose(this.#life);
+    this.#preparation.again();
     this.#losses++;
     const isFirst = this.#lastEventId === null && !this.#hasAsked && this.#state === 'running';
     if (session !== null && isFirst && this.#losses <= LOST_MAX) return this.#proceed();
@@ -248,7 +246,8 @@ export class Passage implements SessionCall {
       end.error ?? new GatewayError('GW_UPSTREAM_CLOSED', 'the event stream ended without a response');
     if (this.#lastEventId !== null && this.#resumes < LIMITS.resumeTriesMax) {
       this.#resumes++;
-      this.#later(end.retryMs ?? RESUME_MS, () => this.#takeUp(session));
+      this.#owner.onResumed();
+      this.#later(waitOf(end.retryMs ?? RESUME_MS), () => this.#takeUp(session));
     } else if (this.#mayRepeat(error)) {
       this.#hasRepeated = true;
       this.#later(REPEAT_MS, () => this.#proceed());
@@ -270,8 +269,10 @@ export class Passage implements SessionCall {
 
   #mayRepeat(error: GatewayError): boolean {
     if (this.#hasRepeated || this.#hasAsked) return false;
-    const isRepeatable = this.#session?.facts.isRepeatable(this.#tool) === true;
-    return mayRepeat(this.#owner.method, isRepeatable, error);
+    const facts = this.#session?.facts;
+    const tool = toolOf(this.#owner.request);
+    if (facts === undefined || facts.isSentOnce(tool) || (facts.isBounded && !this.#hasTold)) return false;
+    return mayRepeat(this.#owner.method, facts.isRepeatable(tool), error);
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -53,6 +53,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 
 /** Spellings of capability sets that are remembered; clients have one each. */
 const SPELLINGS_MAX = 256;
+const SPELLING_CHARS_MAX = 4_096;
 
 /** The sessions of one worker at one server. */
 export class SessionPool implements SessionSource {
@@ -60,6 +61,7 @@ export class SessionPool implements SessionSource {
   readonly #spec: ServerSpec;
   readonly #bounds: FaceBounds;
   readonly #groups = new Map<string, Group>();
+  readonly #homes = new Map<UpstreamSession, Group>();
   /** Raw capabilities → what `initialize` declares, in one spelling. */
   readonly #declared = new Map<
     string,
@@ -74,9 +76,7 @@ export class SessionPool implements SessionSource {
   }
 
   get size(): number {
-    let size = 0;
-    for (const group of this.#groups.values()) size += group.sessions.length;
-    return size;
+    return this.#homes.size;
   }
 
   /** Finds a session for a call, now or within the request's deadline. Returns what withdraws the wish while nothing has come of it. */
@@ -109,26 +109,24 @@ export class SessionPool implements SessionSource {
   /** A call is over: its session serves the next that waits. */
   giveBack(session: UpstreamSession): void {
     session.usedAtMs = this.#tools.clock.now();
-    for (const group of this.#groups.values()) {
-      if (!group.sessions.includes(session)) continue;
-      if (session.calls.size > 0 || group.waiting.length === 0) return;
-      const next = group.waiting.shift();
-      if (next === undefined) return;
-      this.#tools.clock.cancel(next.timer);
-      next.taker.onSession(session, true);
-      return;
-    }
+    const group = this.#homes.get(session);
+    if (group === undefined || session.calls.size > 0) return;
+    const next = group.waiting.shift();
+    if (next === undefined) return;
+    this.#tools.clock.cancel(next.timer);
+    next.taker.onSession(session, true);
   }
 
   // ── which session ────────────────────────────────────────────────────────────────────────────────────────────────
 
   #groupOf(request: UpstreamRequest): Group {
-    const key = [request.client.principal, ...credentialsOf(request), this.#declaredBy(request).key].join(
-      '\n',
-    );
+    const { principal } = request.client;
+    // A header's value holds no line end, and the length tells where the principal ends.
+    const parts = [principal.length, principal, ...credentialsOf(request), this.#declaredBy(request).key];
+    const key = parts.join('\n');
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
-    const group: Group = { key, sessions: [], waiting: [], facts: new ToolFacts() };
+    const group: Group = { key, sessions: [], waiting: [], facts: new ToolFacts(this.#spec.policy) };
     this.#groups.set(key, group);
     return group;
   }
@@ -138,20 +136,27 @@ export class SessionPool implements SessionSource {
     readonly capabilities: Record<string, unknown>;
   } {
     const at = envelope === null ? null : raw(body, envelope, ENVELOPE.metaClientCapabilities);
+    if (at !== null && at.length > LIMITS.initializeBytesMax)
+      throw new GatewayError(
+        'GW_MCP_META',
+        `clientCapabilities has ${at.length} bytes, at most ${LIMITS.initializeBytesMax} are taken`,
+      );
     const spelling = at === null ? '{}' : decode(at);
     const known = this.#declared.get(spelling);
     if (known !== undefined) return known;
     const modern = envelope === null ? {} : objectAt(body, envelope, ENVELOPE.metaClientCapabilities);
     const capabilities = legacyCapabilities(modern);
     const declared = { key: JSON.stringify(sorted(capabilities)), capabilities };
+    // Longer ones are rare, and would be kept for long.
+    if (spelling.length > SPELLING_CHARS_MAX) return declared;
     if (this.#declared.size >= SPELLINGS_MAX) this.#declared.clear();
     this.#declared.set(spelling, declared);
     return declared;
   }
 
-  /** A process does not say which call it means: a call that it may say something about has it to itself. */
+  /** A pipe (stdio, HTTP+SSE) does not say which call it means: a call that it may say something about has it to itself. */
   #isForOne(request: UpstreamRequest, { mayBeAsked, wantsLog }: Taker): boolean {
-    if (this.#tools.inner.transport !== 'stdio' || !mayBeAsked) return false;
+    if (this.#tools.inner.isPiped?.() !== true || !mayBeAsked) return false;
     return wantsLog || canBeAsked(this.#declaredBy(request).capabilities);
   }
 
@@ -174,13 +179,16 @@ export class SessionPool implements SessionSource {
       { client: request.client, credentials, capabilities },
       group.facts,
     );
+    // Making room may have taken the group's last session, and the group with it.
+    this.#groups.set(group.key, group);
     group.sessions.push(session);
+    this.#homes.set(session, group);
     return session;
   }
 
   /** Ends the idlest session of a full house; what is wrong when all are in use. */
   #makeRoom(principal: string): GatewayError | null {
-    const all = [...this.#groups.values()].flatMap((group) => group.sessions);
+    const all = [...this.#homes.keys()];
     const own = principal === '' ? [] : all.filter((session) => session.owner.client.principal === principal);
     const isFull = all.length >= this.#bounds.sessionsMax;
     if (!isFull && own.length < LIMITS.bridgeSessionsMax) return null;
@@ -225,10 +233,10 @@ export class SessionPool implements SessionSource {
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #end(session: UpstreamSession): void {
-    for (const group of this.#groups.values()) {
-      const at = group.sessions.indexOf(session);
-      if (at < 0) continue;
-      group.sessions.splice(at, 1);
+    const group = this.#homes.get(session);
+    this.#homes.delete(session);
+    if (group !== undefined) {
+      group.sessions.splice(group.sessions.indexOf(session), 1);
       if (group.sessions.length === 0 && group.waiting.length === 0) this.#groups.delete(group.key);
     }
     void session.close();
@@ -249,6 +257,7 @@ export class SessionPool implements SessionSource {
     this.#isClosing = true;
     const groups = [...this.#groups.values()];
     this.#groups.clear();
+    this.#homes.clear();
     for (const { waiting, taker } of groups.flatMap((group) =>
       group.waiting.map((one) => ({ waiting: one, taker: one.taker })),
     )) {
@@ -260,7 +269,7 @@ export class SessionPool implements SessionSource {
 }
 
 /** Headers that stand for a client at the server: what the configuration lets pass of its own. */
-function credentialsOf({ headers }: UpstreamRequest): string[] {
+export function credentialsOf({ headers }: UpstreamRequest): string[] {
   const credentials: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? '';

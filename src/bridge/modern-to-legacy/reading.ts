@@ -2,14 +2,15 @@
 // Called by session.ts and call.ts. Promises: exactly one last event; a response to another request is no answer; what says that the server does not
 // know the session is told apart from every other failure, since nothing was executed then.
 import { concat, decode, EMPTY } from '../../base/bytes.ts';
-import { GatewayError, RPC } from '../../base/errors.ts';
+import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { isRecord, isSameId, kindOf, type Message, raw, readMessage } from '../../mcp/envelope.ts';
+import { isSameId, kindOf, type Message, raw, readMessage } from '../../mcp/envelope.ts';
+import { isLostSession, refusalWords } from '../../mcp/lost-session.ts';
 import { EventReader, type StreamEvent } from '../../mcp/sse.ts';
 import type { Clock, TimerId } from '../../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../../scan/contract.ts';
+import { ContainedSink } from '../../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall } from '../../upstream/upstream.ts';
-import { ContainedSink } from '../contained-sink.ts';
 import { type Refusal, refusalHeaders, refusalOf, unusable } from './reply.ts';
 
 /** How an event stream stopped before the response. */
@@ -39,8 +40,6 @@ export interface Listener {
 
 /** Statuses of a server that are the client's business. */
 const CLIENTS_BUSINESS: readonly number[] = [401, 403, 429, 503];
-/** What servers write in an error about a session that is none; besides the code, which is anybody's. */
-const ABOUT_SESSION = /session|initializ/i;
 
 /** What reading needs. */
 export interface ReadingTools {
@@ -68,7 +67,11 @@ export class ReplyReader extends ContainedSink {
   #lastEventId: string | null = null;
   #retryMs: number | null = null;
   #hasRoom = true;
+  /** A longer reply is given up. */
+  bytesMax: number = LIMITS.replyBodyBytesMax;
   #isAnswered = false;
+  /** What asks nothing has arrived, though the server goes on with an event stream. */
+  #isTaken = false;
   #lingering: TimerId = 0;
 
   /** `asked` is the raw id that the response bears, null when the message asks nothing; `hasSession` when it was sent in one. */
@@ -106,9 +109,26 @@ export class ReplyReader extends ContainedSink {
     this.#status = head.status;
     this.#media = head.media;
     this.#sessionId = head.sessionId;
+    if (head.media !== 'event-stream') this.#admit(head.contentLength);
     if (head.status >= 400) this.#headers = refusalHeaders(head);
     if (head.media === 'event-stream' && head.status === 200)
       this.#events = new EventReader(this.#tools.scanner);
+    // Some servers answer a notification with an event stream, which may never end.
+    if (this.#events !== null && this.#asked === null) {
+      this.#isTaken = true;
+      this.#linger();
+      this.#listener.onTaken();
+    }
+  }
+
+  /** The server ends the stream by itself, and the connection can be used again; one that it keeps open is of no more use. */
+  #linger(): void {
+    this.#lingering = this.#tools.clock.after(LINGER_MS, () => this.stop());
+  }
+
+  #admit(bytes: number): void {
+    if (bytes > this.bytesMax)
+      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${this.bytesMax} bytes`);
   }
 
   protected data(bytes: Uint8Array): boolean {
@@ -118,8 +138,7 @@ export class ReplyReader extends ContainedSink {
       return this.#hasRoom;
     }
     this.#bytes += bytes.length;
-    if (this.#bytes > LIMITS.replyBodyBytesMax)
-      throw new GatewayError('GW_UPSTREAM_BODY_SIZE', `it is larger than ${LIMITS.replyBodyBytesMax} bytes`);
+    this.#admit(this.#bytes);
     this.#parts.push(bytes);
     return true;
   }
@@ -128,7 +147,7 @@ export class ReplyReader extends ContainedSink {
     this.#tools.clock.cancel(this.#lingering);
     if (this.#isAnswered) return;
     this.#events?.push(EMPTY, this.#onEvent, true);
-    if (this.over || this.#isAnswered) return;
+    if (this.over || this.#isAnswered || this.#isTaken) return;
     if (this.#events !== null) this.#broken(null);
     else this.#whole(concat(this.#parts));
   }
@@ -136,7 +155,7 @@ export class ReplyReader extends ContainedSink {
   protected failed(error: GatewayError): void {
     this.#tools.clock.cancel(this.#lingering);
     this.#call?.abort();
-    if (this.#isAnswered) return;
+    if (this.#isAnswered || this.#isTaken) return;
     if (error.code === 'GW_SESSION_UNKNOWN') this.#listener.onLost();
     else this.#broken(error);
   }
@@ -160,8 +179,7 @@ export class ReplyReader extends ContainedSink {
       this.#hasRoom = this.#listener.onMessage(message) && this.#hasRoom;
     } else if (this.#answers(message)) {
       this.#isAnswered = true;
-      // The server ends the stream by itself, and the connection can be used again; one that it keeps open is of no more use.
-      this.#lingering = this.#tools.clock.after(LINGER_MS, () => this.stop());
+      this.#linger();
       this.#listener.onResponse(message, this.#sessionId);
     }
   };
@@ -197,7 +215,7 @@ export class ReplyReader extends ContainedSink {
 
   #refused(body: Uint8Array): void {
     if (this.#isAboutSession(body)) return this.#listener.onLost();
-    const error = unusable(this.#status, errorOf(body)?.message.slice(0, 200) ?? '');
+    const error = unusable(this.#status, refusalWords(body).words.slice(0, 200));
     const refusal = CLIENTS_BUSINESS.includes(this.#status)
       ? { error, status: this.#status, headers: this.#headers }
       : refusalOf(error);
@@ -205,22 +223,6 @@ export class ReplyReader extends ContainedSink {
   }
 
   #isAboutSession(body: Uint8Array): boolean {
-    if (!this.#hasSession || (this.#status !== 404 && this.#status !== 400)) return false;
-    const error = errorOf(body);
-    if (this.#status === 404) return error?.code !== RPC.methodNotFound;
-    return error !== null && error.code > RPC.invalidRequest && ABOUT_SESSION.test(error.message);
-  }
-}
-
-/** The error that a body holds, whatever else is wrong with it as a message (many servers write `"id":null`); null when it holds none. */
-function errorOf(body: Uint8Array): { readonly code: number; readonly message: string } | null {
-  if (body.length === 0 || body.length > LIMITS.initializeBytesMax) return null;
-  try {
-    const value: unknown = JSON.parse(decode(body));
-    const error = isRecord(value) ? value.error : null;
-    if (!isRecord(error)) return null;
-    return { code: Number(error.code ?? 0), message: String(error.message ?? '') };
-  } catch {
-    return null;
+    return this.#hasSession && isLostSession(this.#status, body);
   }
 }

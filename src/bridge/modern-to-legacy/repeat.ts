@@ -5,6 +5,9 @@ import { METHOD } from '../../mcp/protocol.ts';
 
 /** Wait before a broken event stream is taken up again, where its server names none. */
 export const RESUME_MS = 1_000;
+/** Bounds of a wait that a server names. */
+const WAIT_MS_MIN = 100;
+const WAIT_MS_MAX = 30_000;
 /** Wait before a request is repeated whose connection broke: the server is perhaps being started. */
 export const REPEAT_MS = 200;
 /** Times that a request is sent anew because its session was lost. */
@@ -23,6 +26,11 @@ const READS: readonly string[] = [
   METHOD.resourcesRead,
   METHOD.complete,
 ];
+
+/** The wait before a stream is taken up again whose server names one: it may be any number. */
+export function waitOf(retryMs: number): number {
+  return Math.min(WAIT_MS_MAX, Math.max(WAIT_MS_MIN, retryMs));
+}
 
 /** Failures of a connection or a process, after which the server may be there again. */
 const BREAKS: readonly string[] = ['GW_UPSTREAM_CLOSED', 'GW_UPSTREAM_EXITED', 'GW_UPSTREAM_FRAMING'];

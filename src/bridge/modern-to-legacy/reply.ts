@@ -73,6 +73,11 @@ export class ModernReply implements UpstreamCall {
     return this.#state === 'over';
   }
 
+  /** True while the client is slow to read. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
   /** Names who works for it; null: nobody, it waits. */
   ownedBy(owner: ReplyOwner | null): void {
     this.#owner = owner;

@@ -1,9 +1,10 @@
 // A legacy server's response as a modern client reads it.
 // Called by call.ts. Promises: pure but for sealing; the client's own id; bytes stay as they are but for what the eras say differently.
 import { concat, decode, type Edit, encode, splice } from '../../base/bytes.ts';
-import { RPC } from '../../base/errors.ts';
+import { GatewayError, RPC } from '../../base/errors.ts';
 import { kindOf, type Message, raw, span } from '../../mcp/envelope.ts';
-import { resultMessage } from '../../mcp/errors.ts';
+import { errorMessage, resultMessage } from '../../mcp/errors.ts';
+import { isObject, member } from '../../mcp/json.ts';
 import { META } from '../../mcp/protocol.ts';
 import { type Caching, modernError, modernResultEdits, urlElicitationsOf } from '../../mcp/to-modern.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
@@ -20,6 +21,8 @@ export interface Answered {
   readonly method: string;
   /** Raw JSON. */
   readonly serverInfo: Uint8Array;
+  /** Legacy servers do not say for how long a result holds, or for whom. */
+  readonly caching: Caching;
 }
 
 /** A message with the status of a reply that is nothing else. */
@@ -28,16 +31,13 @@ export interface Answer {
   readonly status: number;
 }
 
-/** Legacy servers do not say for how long a result holds, or for whom. */
-const CACHING: Caching = Object.freeze({ ttlMs: 0, cacheScope: 'private' });
-
 /** The response in the client's era. */
 export function respond(response: Message, about: Answered): Answer {
   const { bytes, envelope } = response;
   const named = idEdit(envelope, about.id);
   const edits: Edit[] = named === null ? [] : [named];
   if (kindOf(envelope) === KIND.result) {
-    edits.push(...modernResultEdits(response, about.method, about.serverInfo, CACHING));
+    edits.push(...modernResultEdits(response, about.method, about.serverInfo, about.caching));
     return { message: splice(bytes, edits), status: 200 };
   }
   const uri =
@@ -73,6 +73,29 @@ export function askUrls(
   const state = sealAgain(tools.sealer, about.request, tools.parking.lifeMs);
   const input = encode(JSON.stringify(Object.fromEntries(requests)));
   return { message: resultMessage(about.id, inputRequired(input, state, about.serverInfo)), status: 200 };
+}
+
+/**
+ * For the failure of a call in which the server asked for what the client does not declare: the modern word for it, which says what would help; null for
+ * anything else. Many tools can do without an answer, so that nothing is said before one has failed.
+ */
+export function lackOf(
+  response: Message,
+  id: Uint8Array,
+  lacking: Readonly<Record<string, unknown>> | null,
+): Answer | null {
+  if (lacking === null || !isFailure(response)) return null;
+  const error = new GatewayError('GW_BRIDGE_CAPABILITY', `it needs ${JSON.stringify(lacking)}`);
+  return { message: errorMessage(id, error, { requiredCapabilities: lacking }), status: error.row.http };
+}
+
+/** An error, or a tool's result that says that it is one. */
+function isFailure({ bytes, envelope }: Message): boolean {
+  if (kindOf(envelope) === KIND.error) return true;
+  const result = span(envelope, ENVELOPE.result);
+  const at =
+    result === null || !isObject(bytes, result.start) ? null : member(bytes, result.start, 'isError');
+  return at !== null && decode(bytes, at.start, at.end) === 'true';
 }
 
 /** A result that asks for input; `requests` and `serverInfo` are raw JSON. */

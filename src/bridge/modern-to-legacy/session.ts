@@ -2,9 +2,10 @@
 // Called by pool.ts (makes it), call.ts and listen.ts (use it). Promises: one opening serves everyone who waits; a session that the server lost is had
 // again at its next use; what a server asks reaches the call that it belongs to, or is answered here.
 import { decode } from '../../base/bytes.ts';
-import { GatewayError, RPC } from '../../base/errors.ts';
+import { GatewayError, RPC, toGatewayError } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { isRecord, kindOf, type Message, raw, rawKey, text } from '../../mcp/envelope.ts';
-import { LEGACY_VERSIONS, METHOD } from '../../mcp/protocol.ts';
+import { LEGACY_VERSIONS, LOG_LEVELS, METHOD } from '../../mcp/protocol.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import type { Draft } from '../member.ts';
@@ -21,8 +22,10 @@ export interface SessionCall {
   readonly token: string;
   /** True while what a server asks without saying why may be about this call. */
   readonly canBeAsked: boolean;
-  /** Least level of log messages that its client wants, of LEVELS; -1: none. */
+  /** Least level of log messages that its client wants, of LOG_LEVELS; -1: none. */
   readonly level: number;
+  /** True while its client is slow to read. */
+  readonly isBehind: boolean;
   /** A request or a notification of the server that is about this call. False asks for a pause. */
   hear(message: Message): boolean;
 }
@@ -30,18 +33,6 @@ export interface SessionCall {
 /** What the gateway calls itself: a session serves many clients, so it bears none of their names. */
 const CLIENT_INFO = Object.freeze({ name: 'sluice', version: '0.1.0' });
 const NOTHING: Readonly<Record<string, unknown>> = Object.freeze({});
-
-/** Levels of log messages, from the least urgent (RFC 5424 by other names). */
-export const LEVELS: readonly string[] = Object.freeze([
-  'debug',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'critical',
-  'alert',
-  'emergency',
-]);
 
 /** One session; the same object before and after it was lost and had again. */
 export class UpstreamSession implements HeldSession {
@@ -112,9 +103,11 @@ export class UpstreamSession implements HeldSession {
   open(): Promise<Refusal | null> {
     if (this.#isOver) return Promise.resolve(refusalOf(new GatewayError('GW_UPSTREAM_CLOSING')));
     if (this.life !== null) return Promise.resolve(null);
-    this.#opening ??= this.#initialize().finally(() => {
-      this.#opening = null;
-    });
+    this.#opening ??= this.#initialize()
+      .catch((thrown: unknown) => refusalOf(toGatewayError(thrown)))
+      .finally(() => {
+        this.#opening = null;
+      });
     return this.#opening;
   }
 
@@ -127,7 +120,10 @@ export class UpstreamSession implements HeldSession {
     if (life instanceof GatewayError) return refusalOf(life);
     this.#talk.life = life;
     this.#level = -1;
-    await this.#talk.tell(`{"jsonrpc":"2.0","method":"${METHOD.initialized}"}`);
+    await this.#talk.tell(`{"jsonrpc":"2.0","method":"${METHOD.initialized}"}`, LIMITS.memberTimeoutMs);
+    // Whoever waits would only have it opened again, without an end.
+    if (this.life !== life && !this.#isOver)
+      return refusalOf(new GatewayError('GW_UPSTREAM_CLOSED', 'it loses every session at once'));
     if (this.#isOver) {
       await this.#talk.end();
       return refusalOf(new GatewayError('GW_UPSTREAM_CLOSING'));
@@ -169,7 +165,7 @@ export class UpstreamSession implements HeldSession {
 
   /** Besides who watches: a server may ask there in the middle of a call. A process says everything on the call's own stream. */
   get #wantsChannel(): boolean {
-    const canAsk = canBeAsked(this.owner.capabilities) && this.#tools.inner.transport !== 'stdio';
+    const canAsk = canBeAsked(this.owner.capabilities) && this.#tools.inner.isPiped?.() !== true;
     return canAsk || this.#watchers.size > 0;
   }
 
@@ -223,7 +219,7 @@ export class UpstreamSession implements HeldSession {
     const lowest = wanted.length === 0 ? this.#level : Math.min(...wanted);
     if (lowest === this.#level) return null;
     this.#level = lowest;
-    return this.ask(METHOD.setLevel, { level: LEVELS[lowest] }).then((reply) => {
+    return this.ask(METHOD.setLevel, { level: LOG_LEVELS[lowest] }).then((reply) => {
       if (reply instanceof GatewayError) this.#level = -1;
     });
   }
@@ -239,18 +235,21 @@ export class UpstreamSession implements HeldSession {
     if (method === METHOD.toolsChanged) this.facts.forget();
     const isOfSession = method.endsWith('/list_changed') || method === METHOD.resourceUpdated;
     const concerned = isOfSession ? null : this.#concernedBy(message, method, call);
-    if (concerned !== null) return concerned.hear(message);
+    if (call !== null && concerned === call) return call.hear(message);
+    if (concerned !== null) {
+      // What comes about a call by another way than its own cannot wait for its client, and nobody else waits for it.
+      if (!concerned.isBehind) concerned.hear(message);
+      return true;
+    }
     for (const watcher of [...this.#watchers]) watcher.onNotification(message);
     return true;
   }
 
   #concernedBy(message: Message, method: string, call: SessionCall | null): SessionCall | null {
-    return method === METHOD.progress ? this.#byToken(message) : (this.alone ?? call);
-  }
-
-  #byToken({ bytes, envelope }: Message): SessionCall | null {
-    const token = rawKey(bytes, envelope, ENVELOPE.progressToken);
-    for (const call of this.calls) if (call.token === token) return call;
+    if (method !== METHOD.progress) return this.alone ?? call;
+    const token = rawKey(message.bytes, message.envelope, ENVELOPE.progressToken);
+    if (call?.token === token) return call;
+    for (const other of this.calls) if (other.token === token) return other;
     return null;
   }
 
@@ -260,8 +259,8 @@ export class UpstreamSession implements HeldSession {
       return true;
     }
     const concerned = this.alone ?? call ?? this.#onlyOne();
-    if (concerned !== null) return concerned.hear(message);
-    this.refuse(message, 'it belongs to no call that runs');
+    if (concerned === null) this.refuse(message, 'it belongs to no call that runs');
+    else concerned.hear(message);
     return true;
   }
 

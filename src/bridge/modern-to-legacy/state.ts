@@ -8,6 +8,7 @@ import { ENVELOPE } from '../../scan/contract.ts';
 import type { Home } from '../../snapshot.ts';
 import type { ClientKey, UpstreamRequest } from '../../upstream/upstream.ts';
 import type { Handles } from '../handles.ts';
+import { credentialsOf } from './pool.ts';
 
 /** What seals and opens states: a worker's Handles. */
 export type StateSealer = Pick<Handles, 'sealState' | 'openState' | 'placeOf'>;
@@ -55,12 +56,15 @@ export interface Requested {
   readonly target: string;
   /** Bytes of the arguments, a copy, or a digest of long ones; null without any. */
   readonly args: Uint8Array | null;
+  /** By what its server knows the client, as text: what it says to the one is not for another. */
+  readonly credentials: string;
 }
 
 /** Reads it off a request. */
 export function requestedOf(request: UpstreamRequest): Requested {
   const { body, envelope } = request;
-  if (envelope === null) return { method: '', target: '', args: null };
+  const credentials = credentialsOf(request).join('\n');
+  if (envelope === null) return { method: '', target: '', args: null, credentials };
   const method = text(body, envelope, ENVELOPE.method) ?? '';
   const start = envelope[ENVELOPE.arguments] ?? -1;
   const place = mirroredPlace(method);
@@ -68,6 +72,7 @@ export function requestedOf(request: UpstreamRequest): Requested {
     method,
     target: targetOf(request, place),
     args: start < 0 ? null : keptArgs(body.subarray(start, envelope[ENVELOPE.arguments + 1])),
+    credentials,
   };
 }
 
@@ -94,6 +99,7 @@ export function targetOf({ body, envelope, edits }: UpstreamRequest, place: numb
 /** True when both ask for the same, byte for byte. */
 export function isSameRequest(one: Requested, other: Requested): boolean {
   if (one.method !== other.method || one.target !== other.target) return false;
+  if (one.credentials !== other.credentials) return false;
   if (one.args === null || other.args === null) return one.args === other.args;
   const { args } = other;
   return one.args.length === args.length && one.args.every((byte, i) => byte === args[i]);

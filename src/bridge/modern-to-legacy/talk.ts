@@ -5,6 +5,7 @@ import { encode } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { isRecord, kindOf, type Message, objectAt } from '../../mcp/envelope.ts';
+import { describeError } from '../../mcp/errors.ts';
 import { isSafeToken } from '../../mcp/headers.ts';
 import type { Log } from '../../observe/log.ts';
 import { ENVELOPE, KIND } from '../../scan/contract.ts';
@@ -96,6 +97,7 @@ export class Talk {
   post(draft: Draft, request: UpstreamRequest, more: readonly string[], reader: ReplyReader): void {
     const call = this.#callOf(more, ACCEPT, request.exchangeId);
     const own = { ...postRequest(call, draft), timeoutMs: request.timeoutMs };
+    if (request.replyBytesMax !== undefined) reader.bytesMax = request.replyBytesMax;
     reader.start(this.#tools.inner.send(own, reader));
   }
 
@@ -136,26 +138,34 @@ export class Talk {
     reader.start(this.#tools.inner.send(request, reader));
   }
 
-  /** Sends a notification or an answer; resolves once the server has it. False: it does not. */
-  tell(message: string): Promise<boolean> {
+  /** Sends a notification or an answer; resolves once the server has it. False: it does not, or not within `withinMs`; 0: no bound besides the server's. */
+  tell(message: string, withinMs = 0): Promise<boolean> {
     const { life } = this;
     return new Promise((resolve) => {
+      const end = (isThere: boolean): void => {
+        this.#tools.clock.cancel(timer);
+        resolve(isThere);
+      };
       const fail = (error: GatewayError): void => {
         this.#tools.log.debug('a message did not reach its legacy server', { code: error.code });
-        resolve(false);
+        end(false);
       };
       const reader = this.reader(null, {
         onMessage: (other) => this.#events.onMessage(other),
-        onResponse: () => resolve(true),
-        onTaken: () => resolve(true),
+        onResponse: () => end(true),
+        onTaken: () => end(true),
         onLost: () => {
           this.#events.onLost(life);
           fail(new GatewayError('GW_SESSION_UNKNOWN'));
         },
         onRefused: (refusal) => fail(refusal.error),
-        // Some servers answer a notification with an empty event stream.
-        onBroken: ({ error }) => (error === null ? resolve(true) : fail(error)),
+        onBroken: ({ error }) => (error === null ? end(true) : fail(error)),
       });
+      const late = (): void => {
+        reader.stop();
+        fail(new GatewayError('GW_UPSTREAM_TIMEOUT'));
+      };
+      const timer = withinMs > 0 ? this.#tools.clock.after(withinMs, late) : 0;
       this.#post(message, reader);
     });
   }
@@ -196,8 +206,7 @@ export function lifeOf({ message, sessionId: id }: Reply): Life | GatewayError {
   const { bytes, envelope } = message;
   if (kindOf(envelope) !== KIND.result) {
     const error = objectAt(bytes, envelope, ENVELOPE.error);
-    const why = `initialize was refused: ${String(error.code)} ${String(error.message).slice(0, 200)}`;
-    return new GatewayError('GW_UPSTREAM_MESSAGE', why);
+    return new GatewayError('GW_UPSTREAM_MESSAGE', `initialize was refused: ${describeError(error)}`);
   }
   const result = objectAt(bytes, envelope, ENVELOPE.result);
   const { protocolVersion, serverInfo } = result;

@@ -3,15 +3,14 @@
 import { type Edit, orderEdits, splice } from '../../base/bytes.ts';
 import { type Message, raw, span, text } from '../../mcp/envelope.ts';
 import { isObject, stringMember } from '../../mcp/json.ts';
-import { METHOD } from '../../mcp/protocol.ts';
+import { LOG_LEVELS, METHOD } from '../../mcp/protocol.ts';
 import { legacyRequestEdits } from '../../mcp/to-modern.ts';
 import { ENVELOPE, type Scanner } from '../../scan/contract.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import { type Draft, idEdit } from '../member.ts';
-import { LEVELS } from './session.ts';
 
 /** Notifications that 2026-07-28 has no place for in a call. */
-const GONE: readonly string[] = [METHOD.cancelled, METHOD.elicitationComplete, 'notifications/tasks/status'];
+const GONE: readonly string[] = [METHOD.cancelled, METHOD.elicitationComplete, METHOD.taskStatus];
 
 /** A request under an id of the session, which is its progress token as well. `isRescanned`: the draft is to be told by its own bytes, without edits. */
 export function legacyDraft(
@@ -47,7 +46,7 @@ function rescanned(body: Uint8Array, scanner: Scanner): Draft {
 /** What a client wants to hear of its call. */
 export interface Wishes {
   readonly request: UpstreamRequest;
-  /** Least level of log messages, of LEVELS; -1: none. */
+  /** Least level of log messages, of LOG_LEVELS; -1: none. */
   readonly level: number;
 }
 
@@ -70,5 +69,5 @@ function levelOf({ bytes, envelope }: Message): number {
   const params = span(envelope, ENVELOPE.params);
   const level =
     params !== null && isObject(bytes, params.start) ? stringMember(bytes, params.start, 'level') : null;
-  return LEVELS.indexOf(level ?? '');
+  return LOG_LEVELS.indexOf(level ?? '');
 }

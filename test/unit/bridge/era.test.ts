@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import { LIMITS } from '../../../src/base/limits.ts';
 import type { FakeReply } from '../../../src/upstream/fake.ts';
-import type { UpstreamRequest } from '../../../src/upstream/upstream.ts';
+import type { UpstreamRequest, UpstreamSink } from '../../../src/upstream/upstream.ts';
 import { Rig, type RigOptions } from '../../fixtures/era-rig.ts';
 import { eventOf, eventStream, json } from '../../fixtures/lab.ts';
 import { messageOf } from '../../fixtures/messages.ts';
@@ -31,6 +31,28 @@ function rig(discover: FakeReply, initialize: FakeReply, options: RigOptions = {
     return method === 'initialize' ? initialize : ANSWER;
   }, options);
 }
+
+/** A modern request, for which the face begins a session at the server. */
+async function faceAsks(one: Rig): Promise<ReturnType<Rig['modern']>> {
+  const heard = one.modern();
+  await one.settle();
+  const face = one.modernFace;
+  if (face === null) throw new Error('no face');
+  const { bytes, envelope } = messageOf('{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}');
+  const [like] = face.sent;
+  if (like === undefined) throw new Error('nothing reached the face');
+  face.parts.inner.send({ ...like, era: 'legacy', session: null, body: bytes, envelope }, DEAF);
+  await one.settle();
+  return heard;
+}
+
+/** Hears nothing. */
+const DEAF: UpstreamSink = {
+  onHead: () => undefined,
+  onData: () => true,
+  onEnd: () => undefined,
+  onFail: () => undefined,
+};
 
 describe('a modern request', () => {
   test('reaches a modern server after one probe, and the next ones without', async () => {
@@ -299,6 +321,21 @@ describe('a process', () => {
     const heard = one.initialize();
     await one.settle();
     expect(heard.text).toBe('{"face":"legacy"}');
+  });
+
+  test('regression: that died of the probe, and refuses the face’s initialize as a modern server does, is asked again', async () => {
+    let isWell = false;
+    const one = new Rig((method) => {
+      if (method === 'server/discover') return isWell ? DISCOVERED : { fail: 'GW_UPSTREAM_EXITED' };
+      return method === 'initialize' ? NOT_LEGACY : ANSWER;
+    }, stdio);
+    expect((await faceAsks(one)).text).toBe('{"face":"modern"}');
+    isWell = true;
+    await one.settle(LIMITS.eraCalmMs + 1);
+    await faceAsks(one);
+    const next = one.modern();
+    await one.settle();
+    expect(next.text).toContain('own');
   });
 
   test('that dies of everything gives its own failure', async () => {

@@ -120,6 +120,15 @@ describe('a lost session', () => {
         { status: 400 },
       ),
     ],
+    [
+      '400 in words',
+      {
+        status: 400,
+        headers: { 'content-type': 'text/plain' },
+        body: 'Bad Request: No valid session ID provided',
+      },
+    ],
+    ['410', { status: 410 }],
   ];
   test.each(refusals)(
     '(%s) is begun again with what it began with, and the request is sent once more',
@@ -191,6 +200,21 @@ describe('a lost session', () => {
     ]);
   });
 
+  test('regression: hears the subscriptions under the names that the server knows', async () => {
+    const world = new World();
+    const shown = await world.begin();
+    const uri = 'one+a://1';
+    const subscribe = world.request({ id: 1, method: 'resources/subscribe', params: { uri } }, shown);
+    const start = decode(subscribe.body).indexOf(uri);
+    await world.send({ ...subscribe, edits: [{ start, end: start + 4, insert: new Uint8Array() }] });
+    world.known.clear();
+    await world.call(shown);
+    const heard = world.fake.sent.map(({ body }) => JSON.parse(decode(body)) as Said);
+    expect(heard.findLast(({ method }) => method === 'resources/subscribe')?.params).toEqual({
+      uri: 'a://1',
+    });
+  });
+
   test('that cannot be begun again is told as the server told it', async () => {
     const world = new World();
     const shown = await world.begin();
@@ -257,7 +281,12 @@ describe('what is left alone', () => {
   test('a session that its client ended', async () => {
     const world = new World();
     const shown = await world.begin();
-    await world.send({ ...world.request({ method: 'x' }, shown), verb: 'DELETE', body: new Uint8Array(), envelope: null });
+    await world.send({
+      ...world.request({ method: 'x' }, shown),
+      verb: 'DELETE',
+      body: new Uint8Array(),
+      envelope: null,
+    });
     world.known.clear();
     expect((await world.call(shown)).head?.status).toBe(404);
     expect(world.fake.sent.map(({ verb }) => verb)).toEqual(['POST', 'DELETE', 'POST']);

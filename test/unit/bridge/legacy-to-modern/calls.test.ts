@@ -1,7 +1,9 @@
 // Calls of legacy clients at a modern server: what the server is sent, and what becomes of its answers.
 // Runs the face of bridge/legacy-to-modern over a fake server on a simulated clock.
+
 import { describe, expect, test } from 'bun:test';
 import { encode } from '../../../../src/base/bytes.ts';
+import { LIMITS } from '../../../../src/base/limits.ts';
 import { LegacyReply } from '../../../../src/bridge/legacy-to-modern/reply.ts';
 import { createSimRuntime } from '../../../../src/runtime/sim.ts';
 import type { FakeReply } from '../../../../src/upstream/fake.ts';
@@ -480,7 +482,7 @@ describe('cancellation', () => {
     call.leave();
     await lab.sim.advance(60_000);
     expect(lab.asked('tools/call')[0]?.aborted).toBe(false);
-    await lab.sim.advance(600_000);
+    await lab.sim.advance(LIMITS.totalTimeoutMs);
     expect(lab.asked('tools/call')[0]?.aborted).toBe(true);
   });
 });

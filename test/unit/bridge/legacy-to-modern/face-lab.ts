@@ -71,6 +71,9 @@ export class Client implements UpstreamSink {
   isReturned = false;
   call: UpstreamCall = { resume: () => undefined, abort: () => undefined };
   readonly parts: Uint8Array[] = [];
+  /** What should not have come when it did: whoever sent it may have caught what is thrown. */
+  readonly faults: string[] = [];
+  #isGone = false;
 
   get text(): string {
     return decode(concat([EMPTY, ...this.parts]));
@@ -105,8 +108,14 @@ export class Client implements UpstreamSink {
     return this.messages.find((one) => one.method === undefined) ?? {};
   }
 
+  #check(isInTime: boolean, what: string): void {
+    if (isInTime && !this.#isGone) return;
+    this.faults.push(what);
+    throw new Error(what);
+  }
+
   onHead(head: ReplyHead): void {
-    if (!this.isReturned || this.heads > 0) throw new Error('a head at the wrong time');
+    this.#check(this.isReturned && this.heads === 0, 'a head at the wrong time');
     this.heads++;
     this.status = head.status;
     this.media = head.media;
@@ -116,24 +125,24 @@ export class Client implements UpstreamSink {
   }
 
   onData(bytes: Uint8Array): boolean {
-    if (this.state !== 'open') throw new Error('data at the wrong time');
+    this.#check(this.state === 'open', 'data at the wrong time');
     this.parts.push(bytes.slice());
     return this.reads;
   }
 
   onEnd(): void {
-    if (this.state !== 'open') throw new Error('an end at the wrong time');
+    this.#check(this.state === 'open', 'an end at the wrong time');
     this.state = 'ended';
   }
 
   onFail(error: GatewayError): void {
-    if (!this.isReturned || this.state === 'ended' || this.state === 'failed')
-      throw new Error('a late failure');
+    this.#check(this.isReturned && this.state !== 'ended' && this.state !== 'failed', 'a late failure');
     this.state = 'failed';
     this.error = error;
   }
 
   leave(): void {
+    this.#isGone = true;
     this.call.abort();
   }
 }

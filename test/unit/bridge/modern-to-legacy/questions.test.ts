@@ -83,14 +83,14 @@ describe('a question', () => {
     const rig = new ModernRig({ script: asking(() => [question('server-1', 'elicitation/create', params)]) });
     const first = await required(rig);
     expect(first.inputRequests).toEqual({
-      'elicitation-1': {
+      'server-1': {
         method: 'elicitation/create',
         params: { message: 'é 1.50', _meta: { 'x/y': 2 }, requestedSchema: {}, mode: 'form' },
       },
     });
     const client = await retry(rig, first, { ...ELICIT, id: 'second' });
     expect(rig.asked('')).toEqual([
-      { jsonrpc: '2.0', id: 'server-1', result: { action: 'accept', content: { k: 'elicitation-1' } } },
+      { jsonrpc: '2.0', id: 'server-1', result: { action: 'accept', content: { k: 'server-1' } } },
     ]);
     expect(client.last).toMatchObject({ id: 'second', result: { resultType: 'complete' } });
     expect(rig.asked('tools/call')).toHaveLength(1);
@@ -141,6 +141,27 @@ describe('a question', () => {
     expect(answers[4]).toEqual({ jsonrpc: '2.0', id: 5, result: {} });
   });
 
+  test('of such a kind makes the failure of its call one of the client', async () => {
+    const failing = (message: Told): unknown => ({
+      jsonrpc: '2.0',
+      id: message.id,
+      result: { content: [], isError: true },
+    });
+    const rig = new ModernRig({
+      script: asking(
+        () => [question(1, 'sampling/createMessage', {}), question(2, 'elicitation/create', { mode: 'url' })],
+        (message) => [failing(message)],
+      ),
+    });
+    const client = rig.send('tools/call', { name: 't' }, ELICIT);
+    await rig.sim.advance(30_000);
+    expect(client.status).toBe(400);
+    expect(client.last.error).toMatchObject({
+      code: -32021,
+      data: { requiredCapabilities: { sampling: {}, elicitation: { url: {} } } },
+    });
+  });
+
   test('elicitation that is declared without a mode means forms', async () => {
     const rig = new ModernRig({ script: asking(() => [question(1)]) });
     await required(rig, { capabilities: { elicitation: {} } });
@@ -172,6 +193,62 @@ describe('a question', () => {
     const client = rig.send('tools/call', { name: 't' }, ELICIT);
     await rig.sim.advance(30_000);
     expect(client.result).toMatchObject({ resultType: 'complete' });
+  });
+
+  test('bears the name that its id is, unless another one has it or it reads like none', async () => {
+    const ids = [
+      'user_name#12',
+      'elicitation-1',
+      'user_name',
+      'a b',
+      '"',
+      '7',
+      7,
+      'x'.repeat(65),
+      'x#y',
+      '#1',
+    ];
+    const rig = new ModernRig({ script: asking(() => ids.map((id) => question(id))) });
+    const first = await required(rig);
+    expect(Object.keys(first.inputRequests)).toEqual([
+      'user_name',
+      'elicitation-1',
+      ...[2, 3, 4, 5, 6, 7, 8, 9].map((nth) => `elicitation-${nth}`),
+    ]);
+    await retry(rig, first);
+    expect(rig.asked('').map(({ id }) => id)).toEqual(ids);
+  });
+
+  test('that a call without state has the answer to is not asked, once; an answer of another shape counts for nothing', async () => {
+    const yes = { action: 'accept', content: { n: 'Ada' } };
+    const rig = new ModernRig({
+      script: asking(
+        () => [
+          question('user_name'),
+          question('city', 'sampling/createMessage', { messages: [] }),
+          question(3),
+        ],
+        (message) => [question('user_name'), done(message)],
+      ),
+    });
+    const inputResponses = { user_name: yes, city: yes, 'elicitation-1': yes, other: yes };
+    const client = rig.send('tools/call', { name: 't', arguments: { a: 1 }, inputResponses }, ALL);
+    await rig.sim.advance(10_500);
+    expect(rig.asked('')).toEqual([{ jsonrpc: '2.0', id: 'user_name', result: yes }]);
+    // The result of the first round is all that the client gets of this request.
+    const first = client.result as unknown as Required;
+    expect(Object.keys(first.inputRequests)).toEqual(['city', 'elicitation-1']);
+    await rig.sim.advance(10_000);
+    const again = rig.send(
+      'tools/call',
+      { name: 't', arguments: { a: 1 }, requestState: first.requestState, inputResponses: { city: yes } },
+      ALL,
+    );
+    await rig.sim.advance(100);
+    expect(Object.keys((again.result as unknown as Required).inputRequests)).toEqual([
+      'elicitation-1',
+      'user_name',
+    ]);
   });
 
   test('behind progress goes out as the last event', async () => {

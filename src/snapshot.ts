@@ -1,6 +1,7 @@
 // The frozen value that the control plane builds and the data path reads: servers, endpoints, limits.
 // Called by control/compile.ts (makes it), gateway.ts (hands it to workers) and every data-path room (reads it).
 // Promises: plain data, so that it crosses threads as a message; frozen; an exchange keeps the one it was born with.
+import type { ViewSpec } from './mcp/view.ts';
 import type { Transport } from './runtime/runtime.ts';
 import type { ServerSpec } from './upstream/spec.ts';
 
@@ -13,6 +14,8 @@ export interface EndpointSpec {
   readonly members: readonly number[];
   /** True when names carry `server__` (always with several members, or when asked for). False: one server, passed through untouched. */
   readonly prefixed: boolean;
+  /** What it shows of its servers, and how their names look; left out: everything, by the rule. */
+  readonly view?: ViewSpec;
 }
 
 /** What the front admits, and its bounds. */
@@ -21,6 +24,11 @@ export interface FrontSpec {
   readonly headerCountMax: number;
   readonly headerBytesMax: number;
   readonly exchangesMax: number;
+  /** Of one endpoint, and of one principal, under way at once in each worker; left out or 0: any number. */
+  readonly perEndpointMax?: number;
+  readonly perPrincipalMax?: number;
+  /** A worker whose events are late by more takes nothing new; left out or 0: it always does. */
+  readonly lagMaxMs?: number;
   /** Lower-case host names accepted in Host, without ports; null = any (an operator said `*`). */
   readonly allowedHosts: readonly string[] | null;
   /** Origins accepted, lower case, besides those whose host is in allowedHosts when loopback; null = any. */
@@ -30,6 +38,9 @@ export interface FrontSpec {
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
   readonly memberTimeoutMs: number;
+  /** How long a server's last list stands in for it, and elements on a page of a joined list (0: all); left out: as in base/limits.ts. */
+  readonly listGraceMs?: number;
+  readonly pageSize?: number;
   /** Calls of one worker that may wait for their clients' answers, and for how long. */
   readonly parkedMax: number;
   readonly parkedMs: number;
@@ -68,10 +79,20 @@ export interface KeyRing {
   readonly older: readonly SealKey[];
 }
 
+/** Where a snapshot's servers and endpoints have their cells in the shared memory: what stays the same over a reload keeps its place. */
+export interface SnapshotPlaces {
+  /** By server: its own pool and breaker cell, then those of its further replicas. */
+  readonly servers: readonly (readonly number[])[];
+  /** By endpoint: its counters and its histogram. */
+  readonly endpoints: readonly number[];
+}
+
 /** Everything the data path knows of the configuration. */
 export interface Snapshot {
   /** Grows with each publication. */
   readonly epoch: number;
+  /** Left out: everything in its order, as upstream/spec.ts counts cells. */
+  readonly places?: SnapshotPlaces;
   readonly listen: ListenSpec;
   readonly front: FrontSpec;
   readonly servers: readonly ServerSpec[];

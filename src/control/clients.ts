@@ -107,10 +107,15 @@ function takeServer(
         detail:
           'files of variables are not read; write the variables under env, as ${NAME} where they are secret',
       });
-    } else if (SERVER_KEYS.includes(key)) server[key] = value;
+    } else if (SERVER_KEYS.includes(key) && !isAllowList(key, value)) server[key] = value;
     else notes.push({ path: here, detail: 'left out: it is for another program' });
   }
   return { value: server, urlKey };
+}
+
+/** True for the list of tools that some clients let their model use; ours is a mapping. */
+function isAllowList(key: string, value: unknown): boolean {
+  return key === 'tools' && Array.isArray(value);
 }
 
 /** Our word for a `type` that can be served of a server behind a URL. */

@@ -3,11 +3,16 @@
 // on; every value in the result is plain data, so that it crosses threads as a message.
 import { assert, must } from '../base/assert.ts';
 import { encode } from '../base/bytes.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { BreakerSettings } from '../memory/breaker-cell.ts';
-import type { EndpointSpec, FrontSpec, ListenSpec, Snapshot } from '../snapshot.ts';
+import type { FrontSpec, ListenSpec, Snapshot } from '../snapshot.ts';
 import type { HttpTarget, ServerSpec, StdioTarget } from '../upstream/spec.ts';
+import { compileEndpoints } from './endpoints.ts';
 import type { Environment } from './references.ts';
 import type { Config } from './schema.ts';
+import { cacheSettings } from './server-cache.ts';
+import { compilePolicy } from './server-policies.ts';
+import { compileReplication } from './server-replicas.ts';
 import {
   type HttpServerConfig,
   OWN_HEADERS,
@@ -40,7 +45,7 @@ export function compile(input: CompileInput): Snapshot {
     servers,
     endpoints: compileEndpoints(
       servers.map((server) => server.name),
-      config.prefix,
+      config,
     ),
   });
 }
@@ -115,6 +120,7 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
   return {
     name,
     ...targetsOf(server, input),
+    ...mirrorOf(server, input),
     era: server.era,
     forwardHeaders: unique(server.forwardHeaders),
     connectTimeoutMs: timeouts.connectMs,
@@ -123,6 +129,8 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
     totalTimeoutMs: timeouts.totalMs,
     queueDepthMax: server.queueDepthMax,
     breaker: breakerSettings(server.breaker),
+    cache: cacheSettings(server),
+    policy: compilePolicy(server),
   };
 }
 
@@ -132,12 +140,30 @@ function breakerSettings({ enabled, ...settings }: ServerConfig['breaker']): Bre
 }
 
 /** Where a server is reached: its one place, or its first replica and the others. */
-function targetsOf(server: ServerConfig, input: CompileInput): Pick<ServerSpec, 'target' | 'replicas'> {
+function targetsOf(
+  server: ServerConfig,
+  input: CompileInput,
+): Pick<ServerSpec, 'target' | 'replicas' | 'replication'> {
   if ('command' in server) return { target: stdioTarget(server, input.env) };
   const places = 'url' in server ? [server] : server.replicas;
   const [first, ...others] = places.map((place) => httpTarget(server, place, input.material));
   const target = must(first, 'a server has a place');
-  return others.length === 0 ? { target } : { target, replicas: others };
+  if (others.length === 0 || 'url' in server) return { target };
+  return { target, replicas: others, replication: compileReplication(server) };
+}
+
+/** Another place, that is not to be shown what is meant for the server alone. */
+function mirrorOf(server: ServerConfig, { material }: CompileInput): Pick<ServerSpec, 'mirror'> {
+  if ('command' in server || server.mirror === undefined) return {};
+  const { url, headers, percent, all, forwardHeaders } = server.mirror;
+  const { serverName: _, cert: __, key: ___, ...tls } = server.tls;
+  const connectionsMax = LIMITS.mirrorConnectionsMax;
+  const target = httpTarget(
+    { ...server, headers, tls, transport: 'streamable-http', connectionsMax },
+    { url },
+    material,
+  );
+  return { mirror: { target, percent, all, forwardHeaders: unique(forwardHeaders) } };
 }
 
 function httpTarget(
@@ -225,19 +251,6 @@ function stdioTarget(server: StdioServerConfig, env: Environment): StdioTarget {
       memoryMaxBytes: server.memoryMaxBytes,
     },
   };
-}
-
-function compileEndpoints(names: readonly string[], prefix: Config['prefix']): readonly EndpointSpec[] {
-  const all: EndpointSpec = {
-    name: '',
-    path: '/mcp',
-    members: names.map((_, index) => index),
-    prefixed: names.length !== 1 || prefix === 'always',
-  };
-  return [
-    all,
-    ...names.map((name, index) => ({ name, path: `/mcp/${name}`, members: [index], prefixed: false })),
-  ];
 }
 
 function deepFreeze<T>(value: T): T {

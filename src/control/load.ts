@@ -16,6 +16,8 @@ import type { SourceDocument } from './source.ts';
 export interface ConfigSource {
   /** Absolute path; relative paths inside are taken from its directory. */
   readonly path: string;
+  /** Absolute path that the file is to have, for those paths; left out: the one that it has. */
+  readonly place?: string;
   /** The path as messages call it. */
   readonly shown: string;
   readonly env: Environment;
@@ -103,7 +105,7 @@ async function judge(
       if (!unresolved.has(JSON.stringify(flaw.path))) problems.push(problem(flaw));
   }
   if (!checked.ok || problems.length > 0) return refuse(problems);
-  const config = anchorPaths(checked.config, directoryOf(source.path));
+  const config = anchorPaths(checked.config, directoryOf(source.place ?? source.path));
   const { material, flaws } = await readMaterial(config, files);
   if (flaws.length > 0) return refuse(flaws.map(problem));
   const notes = (imported?.notes ?? []).map((note) => ({ ...at(note.path), detail: note.detail }));
@@ -118,7 +120,7 @@ async function judge(
 
 /** Variables that clients define themselves and that mean the same here. */
 function clientVariables(source: ConfigSource): Readonly<Record<string, string>> {
-  const directory = directoryOf(source.path);
+  const directory = directoryOf(source.place ?? source.path);
   const home = source.env.HOME;
   return {
     workspaceFolder: /\/\.(?:vscode|cursor)$/.test(directory) ? directoryOf(directory) : directory,

@@ -4,6 +4,7 @@
 import * as z from 'zod/mini';
 import { LIMITS } from '../base/limits.ts';
 import type { Transport } from '../runtime/runtime.ts';
+import { endpointFaults, endpoints, PREFIXES } from './endpoint-schema.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 import { SERVER_NAME, SERVER_NAME_RULE, serverSchema } from './server-schema.ts';
 
@@ -141,6 +142,22 @@ const limits = told(
         [1, 1_000_000],
         'Exchanges that each worker has under way at once; more are refused with 503.',
       ),
+      perEndpointMax: whole(
+        'exchanges',
+        { min: 0, max: 1_000_000, value: 0 },
+        'The same of one endpoint; 0 = any number.',
+      ),
+      perPrincipalMax: whole(
+        'exchanges',
+        { min: 0, max: 1_000_000, value: 0 },
+        'The same of one principal; where nobody is asked who they are, all clients are one. 0 = any number.',
+      ),
+      lagMaxMs: time(
+        0,
+        MINUTE,
+        0,
+        'Requests are refused with 503 before their bodies are read while a worker is so far behind with its events; 0 = never.',
+      ),
       sessionsMax: limit(
         'sessionsMax',
         'sessions',
@@ -158,6 +175,18 @@ const limits = told(
         'ms',
         [10, 10 * MINUTE],
         'Longest wait for one server when all are asked for a list.',
+      ),
+      listGraceMs: limit(
+        'listGraceMs',
+        'ms',
+        [0, DAY],
+        "For how long a server's last list stands in for it while it is down or slow.",
+      ),
+      pageSize: limit(
+        'pageSize',
+        'elements',
+        [0, 1_000_000],
+        'Elements on a page of a joined list; 0 = all on one. Some clients read the first page only.',
       ),
       parkedMax: limit(
         'parkedMax',
@@ -207,8 +236,8 @@ const log = told(
   'The log: one JSON object a line, on stderr.',
 );
 
-/** The whole configuration. */
-export const configSchema = z.strictObject({
+/** All options, each by itself. */
+const options = z.strictObject({
   $schema: z.optional(told(z.string(), 'For editors: where the JSON Schema of this file is.')),
   listen,
   workers,
@@ -220,9 +249,9 @@ export const configSchema = z.strictObject({
     ),
   ),
   prefix: choice(
-    ['auto', 'always'],
+    PREFIXES,
     'auto',
-    'Names on /mcp: `auto` writes them as server__tool when there are several servers, `always` also when there is one.',
+    'Names on /mcp: `auto` writes them as server__tool when there are several servers, `always` also when there is one, `never` leaves them as the servers have them: of two alike the first server keeps the name, the other one becomes server__tool.',
   ),
   scan: choice(
     ['auto', 'addon', 'portable'],
@@ -235,6 +264,13 @@ export const configSchema = z.strictObject({
       .check(z.refine((servers) => Object.keys(servers).length > 0, { error: 'at least one server' })),
     'The MCP servers behind the gateway, by name. Each is reached as /mcp/<name> and all together as /mcp.',
   ),
+  endpoints,
+});
+
+/** The whole configuration. */
+export const configSchema = options.check(({ value, issues }) => {
+  for (const { path, message } of endpointFaults(value.endpoints, value.servers))
+    issues.push({ code: 'custom', input: value, path: [...path], message });
 });
 
 /** A validated configuration: every default filled in, paths absolute. */

@@ -5,6 +5,9 @@ import { LIMITS } from '../base/limits.ts';
 import { KEEP_DEFAULTS } from '../upstream/spec.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 import { breaker, timeouts } from './server-bounds.ts';
+import { cache, cacheTools } from './server-cache.ts';
+import { policies } from './server-policies.ts';
+import { replication, weight } from './server-replicas.ts';
 
 /** Names that are safe as a path segment and before the `__` of a prefixed name. */
 export const SERVER_NAME = /^[A-Za-z0-9](?!.*__)(?:[A-Za-z0-9_.-]{0,30}[A-Za-z0-9.-])?$/;
@@ -82,6 +85,9 @@ const common = {
   ),
   timeouts,
   breaker,
+  cache,
+  cacheTools,
+  ...policies,
   queueDepthMax: whole(
     'requests',
     { min: 0, max: 1_000_000, value: LIMITS.queueDepthMax },
@@ -176,8 +182,36 @@ const httpPlace = {
   unixPath: z.optional(file('Unix socket to connect to instead of the host and port of the URL.')),
 };
 
+const mirror = z.optional(
+  told(
+    z.strictObject({
+      url: told(httpUrl, 'URL of the other place. Credentials in it are sent as HTTP Basic authentication.'),
+      percent: told(
+        z.int().check(z.minimum(1), z.maximum(100)),
+        'Share of the requests that may be copied which are.',
+        'percent',
+      ),
+      all: flag(
+        false,
+        'True copies the calls of any tool; false only those of tools that may be called twice, see `tools`.',
+      ),
+      headers: told(
+        z._default(z.record(headerName, headerValue), {}),
+        "Headers sent with every copy; the server's own `headers` are not.",
+      ),
+      forwardHeaders: list(
+        headerName,
+        64,
+        'Headers of the client that go along with a copy, of those in `forwardHeaders` of the server; no other does.',
+      ),
+    }),
+    `Copies of requests of 2026-07-28 clients to another place, whose replies nobody gets: lists and other reads, and calls of tools that may be called twice. At most ${LIMITS.mirrorConnectionsMax} copies of each worker are under way; beyond that none is made. Left out: no copies.`,
+  ),
+);
+
 /** What all places of one server have in common. */
 const httpCommon = {
+  mirror,
   headers: told(
     z._default(z.record(headerName, headerValue), {}),
     'Headers sent with every request to the server.',
@@ -209,9 +243,16 @@ const httpServer = told(
 const replicatedServer = told(
   z.strictObject({
     replicas: told(
-      z.array(z.strictObject(httpPlace)).check(z.minLength(1), z.maxLength(REPLICAS_MAX)),
-      'The same server in several places: each request goes to the less busy of two that are drawn at random; a legacy session stays where it began. Each place has connections and a breaker of its own.',
+      z.array(z.strictObject({ ...httpPlace, weight })).check(
+        z.minLength(1),
+        z.maxLength(REPLICAS_MAX),
+        z.refine((places) => places.some((place) => place.weight > 0), {
+          error: 'at least one place with a weight above 0',
+        }),
+      ),
+      'The same server in several places; `balance` says which one a request goes to. A legacy session stays where it began, and so does a task of 2026-07-28 (one listen hears of the tasks of one place). Each place has connections and a breaker of its own, and is left out while that is open.',
     ),
+    ...replication,
     ...httpCommon,
   }),
   'An MCP server that is reached in several places over HTTP.',

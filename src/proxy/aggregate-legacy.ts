@@ -1,26 +1,41 @@
 // The legacy face of an aggregate: one client session over one session at each member.
 // Called by aggregate.ts. Promises: a lost session of a member is healed once for all who wait, and a call is sent again only when its server said that
 // it did not take it; a member that was down is tried again, without keeping the others waiting longer than the bound.
-import { type Edit, encode } from '../base/bytes.ts';
+import { must } from '../base/assert.ts';
+import { encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { AskScope } from '../bridge/collect.ts';
+import { AskScope } from '../bridge/collect.ts';
 import type { Leg } from '../bridge/leg.ts';
-import { ask, type Member, postRequest } from '../bridge/member.ts';
-import { isSessionLost, type Session, type SessionTools } from '../bridge/session.ts';
+import { type Draft, type Member, postRequest } from '../bridge/member.ts';
+import type { Session, SessionTools } from '../bridge/session.ts';
 import { SessionTable } from '../bridge/sessions.ts';
 import type { Exchange } from '../exchange.ts';
-import { type Message, rawKey } from '../mcp/envelope.ts';
+import { credentialsOf } from '../mcp/credentials.ts';
+import { rawKey } from '../mcp/envelope.ts';
 import { resultMessage } from '../mcp/errors.ts';
-import type { MemberPages, SelfInfo } from '../mcp/merge.ts';
+import type { OwnName } from '../mcp/outward.ts';
 import { LEGACY_VERSIONS, METHOD } from '../mcp/protocol.ts';
-import { type ListShape, listShape } from '../mcp/rewrite.ts';
+import { listShape } from '../mcp/rewrite.ts';
+import { sessionNote, setsSession } from '../mcp/session-notes.ts';
+import type { View } from '../mcp/view.ts';
+import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
-import { answerEmpty, bareFault, initializeResult, legHeaders, offers } from './legacy-answers.ts';
+import { DeclaredLately } from './declared.ts';
+import { LIST_METHOD, type ListAsker, type NamedFor } from './joined-lists.ts';
+import { answerEmpty, bareFault, initializeResult, legHeaders, nobodyReady } from './legacy-answers.ts';
+import { listOfLeg } from './legacy-lists.ts';
 import { openStream } from './legacy-streams.ts';
-import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
+import { legacyListDraft } from './list-draft.ts';
 import { MemberRelay } from './member-relay.ts';
-import { type Routed, type RoutedMembers, routeCall } from './routing.ts';
-import { type AggregateFace, draftOf, guard, refuseVersion, scopeOf } from './target.ts';
+import {
+  type NamedCall,
+  type Routed,
+  type RoutedMembers,
+  routeCall,
+  routedMembers,
+  routeNamed,
+} from './routing.ts';
+import { draftOf, guard, type JoinedFace, refuseVersion, scopeOf } from './target.ts';
 
 /** A call on its way to a leg. */
 interface LegCall {
@@ -31,24 +46,38 @@ interface LegCall {
 
 /** Serves legacy sessions over all members. */
 export class LegacyAggregate {
-  readonly #members: readonly Member[];
-  readonly #routed: RoutedMembers;
+  #members: readonly Member[];
+  #routed: RoutedMembers;
   readonly #tools: SessionTools;
-  readonly #self: SelfInfo;
-  readonly #sealSession: AggregateFace['sealSession'];
+  readonly #face: JoinedFace;
   readonly #table: SessionTable;
+  readonly #declared: DeclaredLately;
 
-  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, face: AggregateFace) {
+  constructor(members: readonly Member[], tools: SessionTools, face: JoinedFace) {
     this.#members = members;
-    this.#routed = { names: members.map((member) => member.spec.name), routes: face.routes };
+    this.#routed = routedMembers(members, face.routes, face.view);
     this.#tools = tools;
-    this.#self = self;
-    this.#sealSession = face.sealSession;
+    this.#face = face;
     this.#table = new SessionTable(tools);
+    this.#declared = new DeclaredLately(tools.clock);
   }
 
   get sessions(): number {
     return this.#table.size;
+  }
+
+  reroute(routes: EndpointRoutes): void {
+    this.#routed = { ...this.#routed, routes };
+  }
+
+  regroup(members: readonly Member[], routes: EndpointRoutes, view: View | null): void {
+    this.#members = members;
+    this.#routed = routedMembers(members, routes, view);
+    for (const session of this.#table.all()) session.regroup(members);
+  }
+
+  release(members: ReadonlySet<Member>): void {
+    for (const session of this.#table.all()) session.release(members);
   }
 
   sweep(): void {
@@ -71,6 +100,7 @@ export class LegacyAggregate {
     // Before its session a client may ping, and nothing else.
     if (isPing && session !== 'GW_SESSION_UNKNOWN') return answerEmpty(exchange);
     if (typeof session === 'string') return exchange.refuse(new GatewayError(session));
+    session.headers.show(exchange.headers.optional);
     if (kind === KIND.request) return this.#request(exchange, session);
     tell(exchange, session);
     exchange.reply(202, {}, null);
@@ -94,17 +124,19 @@ export class LegacyAggregate {
     const session = this.#table.open(this.#members, {
       initialize: exchange.body,
       headers: legHeaders(exchange),
+      optional: exchange.headers.optional,
       client: exchange.client,
     });
     if (session instanceof GatewayError) return exchange.refuse(session);
     let isTaken = false;
     try {
       const faults = await Promise.all(session.legs.map((leg) => session.openLeg(leg)));
+      const lately = this.#declared.of(namedFor(exchange).partition, session.legs, this.#face.listGraceMs);
       // What is over has nobody left who could learn the session's id.
       isTaken = id !== null && !exchange.over && session.legs.some((leg) => leg.ready);
       if (id === null || !isTaken) return exchange.refuse(nobodyReady(faults));
-      const result = encode(JSON.stringify(initializeResult(exchange, session, this.#self)));
-      exchange.carry({ 'mcp-session-id': this.#sealSession(exchange, session.id) });
+      const result = encode(JSON.stringify(initializeResult(exchange, session, this.#face.self, lately)));
+      exchange.carry({ 'mcp-session-id': this.#face.sealSession(exchange, session.id) });
       exchange.replyJson(200, resultMessage(id, result));
     } finally {
       if (!isTaken) this.#table.end(session);
@@ -113,8 +145,12 @@ export class LegacyAggregate {
   }
 
   #request(exchange: Exchange, session: Session): void {
-    const shape = listShape(exchange.method);
-    if (shape !== null) return guard(exchange, this.#list(exchange, shape, session));
+    const shape = listShape(exchange.method, 'legacy');
+    if (shape !== null) {
+      const question = { method: exchange.method, shape, draft: draftOf(exchange) };
+      const asker = this.#asker(exchange, session, scopeOf(exchange));
+      return guard(exchange, this.#face.lists.answer(exchange, question, asker));
+    }
     if (exchange.method === METHOD.setLevel) {
       session.setLevel(draftOf(exchange));
       return answerEmpty(exchange);
@@ -122,63 +158,57 @@ export class LegacyAggregate {
     const routed = routeCall(exchange, this.#routed);
     // A legacy client takes any other status than 200 for a broken transport.
     if (routed instanceof GatewayError) return exchange.refuse(routed, {}, 200);
+    if ('name' in routed) this.#callNamed(exchange, session, routed);
+    else this.#forward(exchange, session, routed);
+  }
+
+  #forward(exchange: Exchange, session: Session, routed: Routed): void {
     const leg = session.legs[routed.index];
     if (leg === undefined) exchange.refuse(new GatewayError('GW_BASE_INTERNAL', 'a route names no member'));
     else if (leg.ready) this.#call(exchange, session, { leg, routed, mayHeal: leg.sessionId !== null });
     else guard(exchange, this.#callAfterHeal(exchange, session, leg, routed));
   }
 
-  async #list(exchange: Exchange, shape: ListShape, session: Session): Promise<void> {
-    const fault = cursorFault(exchange);
-    if (fault !== null) return exchange.refuse(fault);
-    const scope = scopeOf(exchange);
-    const lists = await Promise.all(
-      session.legs.map((leg) => this.#listOf({ exchange, session, leg, scope }, shape)),
-    );
-    answerList(exchange, lists, shape, null);
-  }
-
-  /** One member's part of a list; a member that was down gets another chance first. */
-  async #listOf(
-    at: { exchange: Exchange; session: Session; leg: Leg; scope: AskScope },
-    shape: ListShape,
-  ): Promise<MemberPages> {
-    const { exchange, session, leg } = at;
-    const { clock, memberTimeoutMs } = this.#tools;
-    const server = leg.member.spec.name;
-    if (!leg.ready && (leg.healing !== null || clock.now() >= leg.retryAtMs))
-      await session.heal(leg, leg.sessionId);
-    if (!leg.ready) return { server, pages: [], fault: leg.fault?.message ?? 'it is not ready' };
-    if (!offers(leg, shape)) return { server, pages: [], fault: null };
-    return followPages(exchange, server, (edits, timeoutMs) => this.#ask(at, edits, timeoutMs), {
-      clock,
-      timeoutMs: memberTimeoutMs,
+  /** A name that only lists tell: what they have shown, or show now. */
+  #callNamed(exchange: Exchange, session: Session, call: NamedCall): void {
+    const method = LIST_METHOD[call.kind];
+    // What is asked for here serves others as well: it does not end with this client.
+    const ask = (): ListAsker & { draft: Draft } => ({
+      ...this.#asker(exchange, session, new AskScope()),
+      draft: legacyListDraft(this.#tools.scanner, method),
     });
+    const go = (found: OwnName | null): void => {
+      const routed = routeNamed(exchange, call, found, this.#routed);
+      if (routed instanceof GatewayError) exchange.refuse(routed, {}, 200);
+      else if (!exchange.over) this.#forward(exchange, session, routed);
+    };
+    guard(exchange, this.#face.lists.resolve(call, namedFor(exchange), ask, go));
   }
 
-  async #ask(
-    at: { exchange: Exchange; session: Session; leg: Leg; scope: AskScope },
-    edits: readonly Edit[],
-    timeoutMs: number,
-  ): Promise<Message | GatewayError> {
-    const { exchange, session, leg, scope } = at;
-    const draft = { ...draftOf(exchange), edits };
-    const onOther = (message: Message): void => session.stream.push(leg, message, null);
-    const send = () => {
-      const call = session.legCall(leg, exchange.id);
-      return ask(this.#tools, leg.member, { call, draft }, { timeoutMs, scope, onOther });
+  /** Asks the legs of a session for lists. */
+  #asker(exchange: Exchange, session: Session, scope: AskScope): ListAsker {
+    const { id: exchangeId, principal, endpoint } = exchange;
+    const { legs } = session;
+    // As the legs are asked now: the client may show others with its next request.
+    const partitions = legs.map((leg) =>
+      JSON.stringify([principal, endpoint.path, credentialsOf(session.legCall(leg, exchangeId).headers)]),
+    );
+    return {
+      ...namedFor(exchange),
+      keyOf: (index) => ({ asked: 'legacy', partition: must(partitions[index], 'a leg') }),
+      list: (index, question) =>
+        listOfLeg(this.#tools, { exchangeId, session, leg: must(legs[index], 'a leg'), scope }, question),
     };
-    const used = leg.sessionId;
-    const reply = await send();
-    if (used === null || !isSessionLost(reply)) return messageIn(reply);
-    return (await session.heal(leg, used)) ?? messageIn(await send());
   }
 
   #call(exchange: Exchange, session: Session, call: LegCall): void {
     const { leg, routed } = call;
     const id = exchange.envelope === null ? null : rawKey(exchange.body, exchange.envelope, ENVELOPE.id);
+    const draft = { ...draftOf(exchange), edits: routed.edits };
+    const note = setsSession(exchange.method) ? sessionNote(this.#tools.scanner, draft) : null;
     const ended = session.running.begin(id ?? '', leg, exchange.method);
     const over = (isAnswered: boolean): void => {
+      if (isAnswered && note !== null) session.noted(leg, note);
       ended(isAnswered);
       session.touch();
     };
@@ -195,11 +225,7 @@ export class LegacyAggregate {
         : null,
     });
     exchange.whenGone(() => over(false));
-    const request = postRequest(session.legCall(leg, exchange.id), {
-      ...draftOf(exchange),
-      edits: routed.edits,
-    });
-    exchange.hold(leg.member.upstream.send(request, relay));
+    exchange.hold(leg.member.upstream.send(postRequest(session.legCall(leg, exchange.id), draft), relay));
   }
 
   /** The server said that it does not know the session, so nothing was executed: initialize again, then send once more. */
@@ -210,17 +236,18 @@ export class LegacyAggregate {
     routed: Routed,
     lost = leg.sessionId,
   ): Promise<void> {
-    const fault = await session.heal(leg, lost);
+    // A reload may have put another leg in the place of this one.
+    const current = session.legOf(leg.member.spec.name);
+    if (current === null) return exchange.refuse(new GatewayError('GW_UPSTREAM_CLOSING'));
+    const fault = await session.heal(current, current === leg ? lost : current.sessionId);
     if (fault !== null) exchange.refuse(fault);
-    else if (!exchange.over) this.#call(exchange, session, { leg, routed, mayHeal: false });
+    else if (!exchange.over) this.#call(exchange, session, { leg: current, routed, mayHeal: false });
   }
 }
 
-function nobodyReady(faults: readonly (GatewayError | null)[]): GatewayError {
-  return (
-    faults.find((one) => one !== null) ??
-    new GatewayError('GW_UPSTREAM_CONNECT', 'no server could be initialized')
-  );
+/** Whom names are for: all sessions whose clients show the same. */
+function namedFor({ principal, headers }: Exchange): NamedFor {
+  return { self: null, partition: JSON.stringify([principal, headers.optional]) };
 }
 
 /** A notification or an answer of the client, on its way to the servers that it concerns. */

@@ -1,71 +1,114 @@
 // The modern face of an aggregate: stateless requests, each standing alone.
 // Called by aggregate.ts. Promises: discover and lists are merged within the bound; calls go to the one server they name, header included.
-import { type Edit, encode } from '../base/bytes.ts';
+import { must } from '../base/assert.ts';
+import { decode, type Edit } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { CollectBounds } from '../bridge/collect.ts';
-import { ask, type Member, type MemberCall, postRequest } from '../bridge/member.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { AskScope } from '../bridge/collect.ts';
+import { ask, type Draft, type Member, type MemberCall, postRequest } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
 import type { Exchange } from '../exchange.ts';
-import { isRecord, kindOf, type Message, objectAt, text } from '../mcp/envelope.ts';
-import { resultMessage } from '../mcp/errors.ts';
+import { credentialsOf } from '../mcp/credentials.ts';
+import { raw, text } from '../mcp/envelope.ts';
 import { encodeMirrored } from '../mcp/headers.ts';
-import {
-  joinInstructions,
-  MISSING_META,
-  mergeCapabilities,
-  mergedCaching,
-  type SelfInfo,
-} from '../mcp/merge.ts';
-import { META, METHOD, MODERN_VERSIONS } from '../mcp/protocol.ts';
+import type { SelfInfo } from '../mcp/merge.ts';
+import type { OwnName } from '../mcp/outward.ts';
+import { METHOD, MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { type ListShape, listShape } from '../mcp/rewrite.ts';
+import type { View } from '../mcp/view.ts';
 import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
-import { requestHeaders } from './headers.ts';
-import { relayListen } from './listen.ts';
-import { answerList, cursorFault, followPages, messageIn } from './lists.ts';
+import { answerDiscover } from './discover.ts';
+import { type HeaderChanges, requestHeaders } from './headers.ts';
+import { type JoinedLists, LIST_METHOD, type ListAsker, type NamedFor } from './joined-lists.ts';
+import { modernListDraft } from './list-draft.ts';
+import { type ListenFace, Listening } from './listen.ts';
+import { followPages } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
-import { type RoutedMembers, routeCall } from './routing.ts';
-import { draftOf, guard, refuseVersion, scopeOf } from './target.ts';
-
-/** A member's answer to `server/discover`. */
-interface Discovered {
-  readonly server: string;
-  readonly message: Message;
-  readonly result: Readonly<Record<string, unknown>>;
-}
+import {
+  type NamedCall,
+  type Routed,
+  type RoutedMembers,
+  routeCall,
+  routedMembers,
+  routeNamed,
+} from './routing.ts';
+import { draftOf, guard, type JoinedFace, refuseVersion, scopeOf } from './target.ts';
 
 /** Serves modern requests over all members. */
 export class ModernAggregate {
-  readonly #members: readonly Member[];
-  readonly #routed: RoutedMembers;
+  #members: readonly Member[];
+  #routed: RoutedMembers;
+  readonly #listens = new Set<Listening>();
   readonly #tools: SessionTools;
   readonly #self: SelfInfo;
+  readonly #lists: JoinedLists;
 
-  constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, routes: EndpointRoutes) {
+  constructor(members: readonly Member[], tools: SessionTools, face: JoinedFace) {
     this.#members = members;
-    this.#routed = { names: members.map((member) => member.spec.name), routes };
+    this.#routed = routedMembers(members, face.routes, face.view);
     this.#tools = tools;
-    this.#self = self;
+    this.#self = face.self;
+    this.#lists = face.lists;
   }
 
   post(exchange: Exchange): void {
     if (exchange.kind !== KIND.request) return exchange.reply(202, {}, null);
     const version = exchange.headers.protocolVersion ?? '';
     if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
-    const shape = listShape(exchange.method);
-    if (shape !== null) return guard(exchange, this.#list(exchange, shape));
+    const shape = listShape(exchange.method, 'modern');
+    if (shape !== null) {
+      const question = { method: exchange.method, shape, draft: draftOf(exchange) };
+      const asker = this.#asker(exchange, exchange.method, scopeOf(exchange));
+      return guard(exchange, this.#lists.answer(exchange, question, asker));
+    }
     if (exchange.method === METHOD.discover) return guard(exchange, this.#discover(exchange));
     if (exchange.method !== METHOD.listen) return this.#call(exchange);
-    relayListen(exchange, this.#members, this.#tools, {
-      routes: this.#routed.routes,
-      requestFor: (member, edits) => this.#request(exchange, member, edits, null),
-    });
+    const requestFor: ListenFace['requestFor'] = (member, edits) =>
+      this.#request(exchange, member, edits, null);
+    const listening = new Listening(
+      { exchange, requestFor, onOver: () => this.#listens.delete(listening) },
+      this.#tools,
+    );
+    this.#listens.add(listening);
+    listening.open(this.#members, this.#routed);
+  }
+
+  reroute(routes: EndpointRoutes): void {
+    this.#routed = { ...this.#routed, routes };
+  }
+
+  regroup(members: readonly Member[], routes: EndpointRoutes, view: View | null): void {
+    this.#members = members;
+    this.#routed = routedMembers(members, routes, view);
+    for (const listening of [...this.#listens]) listening.regroup(members, this.#routed);
   }
 
   #call(exchange: Exchange): void {
     const routed = routeCall(exchange, this.#routed);
-    if (routed instanceof GatewayError) return exchange.refuse(routed, uriOf(exchange));
+    if (routed instanceof GatewayError) exchange.refuse(routed, uriOf(exchange));
+    else if ('name' in routed) this.#callNamed(exchange, routed);
+    else this.#forward(exchange, routed);
+  }
+
+  /** A name that only lists tell: what they have shown, or show now. */
+  #callNamed(exchange: Exchange, call: NamedCall): void {
+    const method = LIST_METHOD[call.kind];
+    // What is asked for here serves others as well: it does not end with this client.
+    const ask = (): ListAsker & { draft: Draft } => ({
+      ...this.#asker(exchange, method),
+      draft: modernListDraft(this.#tools.scanner, exchange, method),
+    });
+    const go = (found: OwnName | null): void => {
+      const routed = routeNamed(exchange, call, found, this.#routed);
+      if (routed instanceof GatewayError) exchange.refuse(routed);
+      else if (!exchange.over) this.#forward(exchange, routed);
+    };
+    guard(exchange, this.#lists.resolve(call, this.#namedFor(exchange), ask, go));
+  }
+
+  #forward(exchange: Exchange, routed: Routed): void {
     const member = this.#members[routed.index];
     if (member === undefined)
       return exchange.refuse(new GatewayError('GW_BASE_INTERNAL', 'a route names no member'));
@@ -83,8 +126,7 @@ export class ModernAggregate {
     );
   }
 
-  #memberCall(exchange: Exchange, member: Member, mirrored: string | null): MemberCall {
-    const changes = { mcpName: mirrored === null ? null : encodeMirrored(mirrored) };
+  #memberCall(exchange: Exchange, member: Member, changes: HeaderChanges): MemberCall {
     const headers = requestHeaders(exchange, member.spec.forwardHeaders, changes);
     // Whoever speaks HTTP names a host.
     const isUnmirrored = exchange.headers.host === null;
@@ -98,92 +140,67 @@ export class ModernAggregate {
     edits: readonly Edit[],
     mirrored: string | null,
   ): UpstreamRequest {
-    return postRequest(this.#memberCall(exchange, member, mirrored), { ...draftOf(exchange), edits });
+    const changes = { mcpName: mirrored === null ? null : encodeMirrored(mirrored) };
+    return postRequest(this.#memberCall(exchange, member, changes), { ...draftOf(exchange), edits });
   }
 
-  async #ask(
-    exchange: Exchange,
-    member: Member,
-    edits: readonly Edit[],
-    bounds: CollectBounds,
-  ): Promise<Message | GatewayError> {
-    const request = {
-      call: this.#memberCall(exchange, member, null),
-      draft: { ...draftOf(exchange), edits },
+  /** Whom names are for, and lists: who it is, and what the client says that it can do. */
+  #namedFor(exchange: Exchange): NamedFor {
+    const { principal, headers } = exchange;
+    return { self: this.#self, partition: JSON.stringify([principal, headers.optional, saidBy(exchange)]) };
+  }
+
+  /** Asks members for lists in the name of an exchange's client. What that needs of the exchange is taken now: it may go on when the exchange is over. */
+  #asker(exchange: Exchange, method: string, scope?: AskScope): ListAsker {
+    const members = this.#members;
+    const { clock, memberTimeoutMs: timeoutMs } = this.#tools;
+    const { id: exchangeId, principal, endpoint } = exchange;
+    const asked = `modern ${saidBy(exchange)}`;
+    const changes = { mcpMethod: method, mcpName: null };
+    const calls = members.map((member) => this.#memberCall(exchange, member, changes));
+    const at = (index: number): { member: Member; call: MemberCall } => ({
+      member: must(members[index], 'a member'),
+      call: must(calls[index], 'a call of a member'),
+    });
+    return {
+      ...this.#namedFor(exchange),
+      keyOf: (index) => {
+        const credentials = credentialsOf(at(index).call.headers);
+        return { asked, partition: JSON.stringify([principal, endpoint.path, credentials]) };
+      },
+      list: (index, { draft }) => {
+        const { member, call } = at(index);
+        const bounds = { bytesMax: LIMITS.listBytesMax, ...(scope && { scope }) };
+        const plan = { draft, exchangeId, server: member.spec.name, clock, timeoutMs };
+        return followPages(plan, (edits, leftMs) =>
+          ask(this.#tools, member, { call, draft: { ...draft, edits } }, { ...bounds, timeoutMs: leftMs }),
+        );
+      },
     };
-    return messageIn(await ask(this.#tools, member, request, bounds));
-  }
-
-  async #list(exchange: Exchange, shape: ListShape): Promise<void> {
-    const fault = cursorFault(exchange);
-    if (fault !== null) return exchange.refuse(fault);
-    const scope = scopeOf(exchange);
-    const bounds = { clock: this.#tools.clock, timeoutMs: this.#tools.memberTimeoutMs };
-    const pages = this.#members.map((member) =>
-      followPages(
-        exchange,
-        member.spec.name,
-        (edits, timeoutMs) => this.#ask(exchange, member, edits, { timeoutMs, scope }),
-        bounds,
-      ),
-    );
-    answerList(exchange, await Promise.all(pages), shape, this.#self);
   }
 
   async #discover(exchange: Exchange): Promise<void> {
-    const bounds = { timeoutMs: this.#tools.memberTimeoutMs, scope: scopeOf(exchange) };
-    const answers = await Promise.all(this.#members.map((member) => this.#ask(exchange, member, [], bounds)));
-    const good: Discovered[] = [];
-    const missing: Record<string, string> = {};
-    answers.forEach((message, i) => {
-      const server = this.#routed.names[i] ?? '';
-      if (message instanceof GatewayError) missing[server] = message.message;
-      else if (kindOf(message.envelope) !== KIND.result) missing[server] = refusalOf(message);
-      else good.push({ server, message, result: objectAt(message.bytes, message.envelope, ENVELOPE.result) });
-    });
-    const id = exchange.requestId;
-    if (id === null || good.length === 0) return exchange.refuse(nobody(answers), { servers: missing });
-    exchange.replyJson(200, resultMessage(id, encode(JSON.stringify(this.#discovered(good, missing)))));
-  }
-
-  #discovered(
-    good: readonly Discovered[],
-    missing: Readonly<Record<string, string>>,
-  ): Record<string, unknown> {
-    const isWhole = Object.keys(missing).length === 0;
-    const capabilities = good.map(({ result }) => (isRecord(result.capabilities) ? result.capabilities : {}));
-    const caching = mergedCaching(
-      good.map(({ server, message }) => ({ server, pages: [message], fault: null })),
+    const { method } = exchange;
+    const asker = this.#asker(exchange, method, scopeOf(exchange));
+    const call = { method, shape: NO_LIST, draft: draftOf(exchange) };
+    const answers = this.#members.map((member, index) =>
+      this.#lists.settle(member, method, asker.keyOf(index), asker.list(index, call)),
     );
-    const instructions = joinInstructions(good);
-    return {
-      supportedVersions: MODERN_VERSIONS,
-      capabilities: mergeCapabilities(capabilities),
-      ...(instructions === null ? {} : { instructions }),
-      ...(isWhole ? caching : { ...caching, ttlMs: 0 }),
-      resultType: 'complete',
-      _meta: { ...(isWhole ? {} : { [MISSING_META]: missing }), [META.serverInfo]: this.#self },
-    };
+    answerDiscover(exchange, await Promise.all(answers), this.#self);
   }
+}
+
+/** `server/discover` is asked like a list of one page. */
+const NO_LIST: ListShape = Object.freeze({ items: '', key: '', isUri: true });
+
+/** What the client says that it can do: servers may answer accordingly. */
+function saidBy({ body, envelope }: Exchange): string {
+  const said = envelope === null ? null : raw(body, envelope, ENVELOPE.metaClientCapabilities);
+  return said === null ? '' : decode(said);
 }
 
 /** `data.uri`, which the protocol wants where a resource is not found. */
 function uriOf(exchange: Exchange): Readonly<Record<string, unknown>> {
   const uri = exchange.envelope === null ? null : text(exchange.body, exchange.envelope, ENVELOPE.uri);
   return uri === null ? {} : { uri };
-}
-
-/** What a server said instead of a result. */
-function refusalOf({ bytes, envelope }: Message): string {
-  const { code, message } = objectAt(bytes, envelope, ENVELOPE.error);
-  return `it refused server/discover with ${String(code)} (${String(message).slice(0, 200)})`;
-}
-
-/** A refusal when no member could answer: their failure, or that they all refused. */
-function nobody(answers: readonly (Message | GatewayError)[]): GatewayError {
-  const failure = answers.find(
-    (answer) => answer instanceof GatewayError && answer.code !== 'GW_UPSTREAM_MEDIA',
-  );
-  if (failure instanceof GatewayError) return failure;
-  return new GatewayError('GW_MCP_METHOD', 'every server of this endpoint refused server/discover');
 }

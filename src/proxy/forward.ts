@@ -3,13 +3,13 @@
 // out whole, any other is streamed under back-pressure; a failure becomes an error with the request's id, or breaks the stream.
 import { concat } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
-import { ContainedSink } from '../bridge/contained-sink.ts';
 import type { SealSession } from '../bridge/handles.ts';
 import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { kindOf, messageError, scanError, span } from '../mcp/envelope.ts';
 import { readString } from '../mcp/json.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamRequest } from '../upstream/upstream.ts';
 import { requestHeaders } from './headers.ts';
 import { StreamBody } from './relay.ts';
@@ -219,6 +219,7 @@ export function forward(exchange: Exchange, member: Member, tools: ForwardTools)
     // Whoever speaks HTTP names a host.
     isUnmirrored: exchange.headers.host === null,
     timeoutMs: 0,
+    startedAtMs: exchange.startedAtMs,
   };
   exchange.hold(upstream.send(request, new ForwardSink(exchange, tools)));
 }

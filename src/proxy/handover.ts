@@ -4,12 +4,12 @@
 import { concat } from '../base/bytes.ts';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { ContainedSink } from '../bridge/contained-sink.ts';
 import { type ClientHeaders, emptyHeaders } from '../exchange/client-headers.ts';
 import type { Exchange, Outcome } from '../exchange.ts';
 import { isModernVersion } from '../mcp/protocol.ts';
 import type { HeaderRecord, Reply, ReplySink } from '../runtime/runtime.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { PeerHandler, PeerReply } from '../upstream/peer-calls.ts';
 import type { PeerReplyHead, Texts } from '../upstream/peer-frames.ts';
 import type { PeerLink } from '../upstream/peer-link.ts';
@@ -75,6 +75,12 @@ export class Handover {
     } as const;
     exchange.hold(this.#link.send(home.worker, request, body, sink));
     return true;
+  }
+
+  /** An exchange that is to be refused here, whoever serves it: its id goes with the refusal. */
+  identified(exchange: Exchange): Exchange {
+    readId(exchange, this.#scanner);
+    return exchange;
   }
 
   /** Serves what other workers hand over. */
@@ -266,19 +272,14 @@ class HandoverSink extends ContainedSink<PeerReplyHead> {
   protected failed(error: GatewayError): void {
     // What the home itself says of a session comes as a reply: this is the link's word that the home is gone for good.
     if (error.code === 'GW_SESSION_UNKNOWN' && !this.#exchange.answered) return this.#onLost();
-    if (!this.#exchange.answered) this.#readId();
+    if (!this.#exchange.answered) readId(this.#exchange, this.#scanner);
     this.#exchange.refuse(error);
   }
+}
 
-  /** The body was not looked at here; its id is wanted for the refusal. */
-  #readId(): void {
-    const { body } = this.#exchange;
-    const scanner = this.#scanner;
-    if (body.length === 0) return;
-    scan(
-      this.#exchange,
-      { scan: (bytes, envelope) => scanner.scan(bytes, 0, bytes.length, envelope) },
-      new Int32Array(ENVELOPE.length),
-    );
-  }
+/** The body was not looked at here; its id is wanted for the refusal. */
+function readId(exchange: Exchange, scanner: Scanner): void {
+  if (exchange.body.length === 0 || exchange.envelope !== null) return;
+  const whole = { scan: (bytes: Uint8Array, to: Int32Array) => scanner.scan(bytes, 0, bytes.length, to) };
+  scan(exchange, whole, new Int32Array(ENVELOPE.length));
 }

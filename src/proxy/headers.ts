@@ -8,6 +8,8 @@ import type { HeaderRecord } from '../runtime/runtime.ts';
 
 /** What an aggregated request says differently from the client's own headers. */
 export interface HeaderChanges {
+  /** Another method than the client's: what mirrors its params does not go along. */
+  readonly mcpMethod?: string;
   readonly mcpName?: string | null;
   readonly protocolVersion?: string | null;
 }
@@ -36,13 +38,21 @@ export function requestHeaders(
     'mcp-protocol-version',
     changes.protocolVersion === undefined ? from.protocolVersion : changes.protocolVersion,
   );
-  put(to, 'mcp-method', from.mcpMethod);
+  put(to, 'mcp-method', changes.mcpMethod ?? from.mcpMethod);
   put(to, 'mcp-name', changes.mcpName === undefined ? from.mcpName : changes.mcpName);
   put(to, 'last-event-id', from.lastEventId);
   put(to, 'x-request-id', exchange.id);
-  for (const part of from.passed) to.push(part);
+  if (changes.mcpMethod === undefined) for (const part of from.passed) to.push(part);
+  else pushUnmirrored(to, from.passed);
   if (optionalAllowed.length > 0) pushOptional(to, from, optionalAllowed);
   return to;
+}
+
+function pushUnmirrored(to: string[], passed: readonly string[]): void {
+  for (let i = 0; i + 1 < passed.length; i += 2) {
+    const name = passed[i] ?? '';
+    if (!name.startsWith('mcp-param-')) to.push(name, passed[i + 1] ?? '');
+  }
 }
 
 function put(to: string[], name: string, value: string | null): void {

@@ -19,6 +19,7 @@ const CAPABILITY: Readonly<Record<string, ListCapability>> = {
   prompts: 'prompts',
   resources: 'resources',
   resourceTemplates: 'resources',
+  tasks: 'tasks',
 };
 
 const EMPTY_RESULT = encode('{}');
@@ -33,11 +34,12 @@ export function answerEmpty(exchange: Exchange): void {
   else exchange.replyJson(200, resultMessage(id, EMPTY_RESULT));
 }
 
-/** Result of initialize over the legs of a session. */
+/** Result of initialize over the legs of a session; `lately` is what legs that are down declared when they were up. */
 export function initializeResult(
   exchange: Exchange,
   session: Session,
   self: SelfInfo,
+  lately: readonly Readonly<Record<string, unknown>>[],
 ): Record<string, unknown> {
   const asked =
     exchange.envelope === null ? null : text(exchange.body, exchange.envelope, ENVELOPE.protocolVersion);
@@ -51,7 +53,7 @@ export function initializeResult(
   const capabilities = ready.map((leg) => (isRecord(leg.result.capabilities) ? leg.result.capabilities : {}));
   return {
     protocolVersion: asked !== null && LEGACY_VERSIONS.includes(asked) ? asked : LEGACY_VERSIONS[0],
-    capabilities: mergeCapabilities(capabilities),
+    capabilities: mergeCapabilities([...capabilities, ...lately]),
     serverInfo: self,
     ...(instructions === null ? {} : { instructions }),
     ...(missing.length === 0 ? {} : { _meta: { [MISSING_META]: Object.fromEntries(missing) } }),
@@ -83,4 +85,12 @@ export function legHeaders(exchange: Exchange): readonly string[] {
     if (!name.startsWith('mcp-param-')) headers.push(name, passed[i + 1] ?? '');
   }
   return headers;
+}
+
+/** A refusal when no server could be initialized: what kept the first of them. */
+export function nobodyReady(faults: readonly (GatewayError | null)[]): GatewayError {
+  return (
+    faults.find((one) => one !== null) ??
+    new GatewayError('GW_UPSTREAM_CONNECT', 'no server could be initialized')
+  );
 }

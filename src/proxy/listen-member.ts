@@ -3,7 +3,6 @@
 // until the client leaves, ever more slowly; one that never did is left alone. Source: MCP 2026-07-28, subscriptions.
 import { EMPTY, splice } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
-import { ContainedSink } from '../bridge/contained-sink.ts';
 import { kindOf, type Message, objectAt, readMessage, text } from '../mcp/envelope.ts';
 import { joinUri } from '../mcp/names.ts';
 import { METHOD } from '../mcp/protocol.ts';
@@ -11,10 +10,14 @@ import { notificationEdits } from '../mcp/rewrite.ts';
 import { EventReader } from '../mcp/sse.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
 
-/** What a member honours, as it said, resource URIs marked. */
+/** What a member honours, as it said, resource URIs and task ids marked. */
 export type Filter = Readonly<Record<string, unknown>>;
+
+/** Members of a filter that are lists of what bears a server's mark: URIs, and ids of tasks (extension). */
+export const MARKED: readonly string[] = Object.freeze(['resourceSubscriptions', 'taskIds']);
 
 /** Who hears a member. */
 export interface ListenEvents {
@@ -22,8 +25,8 @@ export interface ListenEvents {
   onAcknowledged(filter: Filter | null): void;
   /** It is back after a gap. */
   onReturn(filter: Filter): void;
-  /** A notification, as the client is to see it. */
-  onNotification(message: Uint8Array): void;
+  /** A notification, as the client is to see it, and its method. */
+  onNotification(message: Uint8Array, method: string): void;
   /** It is over for good; at most once. */
   onOver(isGraceful: boolean): void;
   /** Our own code failed. */
@@ -63,7 +66,7 @@ export class MemberListen {
         scanner,
         server,
         onAcknowledged: (filter) => this.#acknowledged(filter),
-        onNotification: (message) => events.onNotification(message),
+        onNotification: (message, method) => events.onNotification(message, method),
         onClose: (isGraceful, error) => this.#closed(isGraceful, error),
       }),
     );
@@ -74,6 +77,15 @@ export class MemberListen {
     this.#isOver = true;
     this.#plan.clock.cancel(this.#timer);
     this.#call?.abort();
+  }
+
+  /** Its server is none of the endpoint's any more: for the client it is over, properly. */
+  leave(): void {
+    if (this.#isOver) return;
+    const { events } = this.#plan;
+    this.stop();
+    if (!this.#hasAcknowledged) events.onAcknowledged(null);
+    events.onOver(true);
   }
 
   #acknowledged(filter: Filter): void {
@@ -112,7 +124,7 @@ interface ListenSinkPlan {
   readonly scanner: Scanner;
   readonly server: string;
   readonly onAcknowledged: (filter: Filter) => void;
-  readonly onNotification: (message: Uint8Array) => void;
+  readonly onNotification: (message: Uint8Array, method: string) => void;
   /** Once; `error` is what broke the stream, or null. */
   readonly onClose: (isGraceful: boolean, error: GatewayError | null) => void;
 }
@@ -163,13 +175,17 @@ class ListenSink extends ContainedSink {
   #notification(message: Message): void {
     const { bytes, envelope } = message;
     const { server, onAcknowledged, onNotification } = this.#plan;
-    if (text(bytes, envelope, ENVELOPE.method) !== METHOD.acknowledged)
-      return onNotification(splice(bytes, notificationEdits(bytes, envelope, server)));
+    const method = text(bytes, envelope, ENVELOPE.method) ?? '';
+    if (method !== METHOD.acknowledged)
+      return onNotification(splice(bytes, notificationEdits(bytes, envelope, server)), method);
     if (this.#hasAcknowledged) return;
     this.#hasAcknowledged = true;
     const filter = objectAt(bytes, envelope, ENVELOPE.notifications);
-    const uris = filter.resourceSubscriptions;
-    if (Array.isArray(uris)) filter.resourceSubscriptions = uris.map((uri) => joinUri(server, String(uri)));
+    for (const key of MARKED) {
+      const own = filter[key];
+      if (Array.isArray(own))
+        filter[key] = own.filter((one) => typeof one === 'string').map((one) => joinUri(server, one));
+    }
     onAcknowledged(filter);
   }
 }

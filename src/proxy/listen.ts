@@ -1,31 +1,35 @@
 // subscriptions/listen on an aggregated endpoint: one listen at every member, their acknowledgements merged, their notifications in one stream.
 // Called by aggregate-modern.ts. Promises: the acknowledgement is the stream's first message and comes within the bound; each member is asked only for its own
-// resources; after a member's gap everything of it is told to have changed; a client that does not read loses its stream. Source: MCP 2026-07-28, subscriptions.
-import { type Edit, EMPTY, encode } from '../base/bytes.ts';
+// resources and tasks; after a member's gap everything of it is told to have changed; a client that does not read loses its stream. Source: MCP 2026-07-28, subscriptions.
+import { type Edit, EMPTY, encode, orderEdits } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Member } from '../bridge/member.ts';
 import type { SessionTools } from '../bridge/session.ts';
 import { overrunError } from '../bridge/session-stream.ts';
 import type { Exchange } from '../exchange.ts';
 import { span } from '../mcp/envelope.ts';
-import { eachElement, isArray, isObject, member as memberOf, readString } from '../mcp/json.ts';
+import { eachElement, isArray, isObject, readString } from '../mcp/json.ts';
 import { listenResult, mergeCapabilities } from '../mcp/merge.ts';
+import { editObject } from '../mcp/object-edits.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { messageEvent } from '../mcp/sse.ts';
 import { CHANGED, listenNotification } from '../mcp/subscriptions.ts';
-import type { EndpointRoutes } from '../route/match.ts';
+import type { TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE, ROUTE_KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { EVENT_STREAM_HEADERS } from './headers.ts';
-import { type Filter, MemberListen } from './listen-member.ts';
+import { type Filter, MARKED, MemberListen } from './listen-member.ts';
 import { StreamBody } from './relay.ts';
+import type { RoutedMembers } from './routing.ts';
 import { contained } from './target.ts';
 
-/** What a listen takes of its endpoint. */
+/** What a listen is made of. */
 export interface ListenFace {
-  readonly routes: EndpointRoutes;
+  readonly exchange: Exchange;
   /** Makes the request for one member with the given changes. */
-  requestFor(member: Member, edits: readonly Edit[]): UpstreamRequest;
+  readonly requestFor: (member: Member, edits: readonly Edit[]) => UpstreamRequest;
+  /** Called once it is over. */
+  readonly onOver: () => void;
 }
 
 /** The client's stream, fed by all members. */
@@ -37,21 +41,29 @@ class ListenHub {
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   readonly #acks: Filter[] = [];
-  #unacknowledged: number;
-  #open: number;
+  #unacknowledged = 0;
+  #open = 0;
   #isAcknowledged = false;
   #isGraceful = true;
+  /** What the client was told that it will hear. */
+  #granted: Filter = {};
+  #hasRegrouped = false;
 
-  constructor(exchange: Exchange, stream: StreamBody, members: number) {
+  constructor(exchange: Exchange, stream: StreamBody) {
     this.#exchange = exchange;
     this.#stream = stream;
     this.#id = exchange.requestId ?? EMPTY;
-    this.#unacknowledged = members;
-    this.#open = members;
   }
 
-  /** A member said what it will send, or (null) that it will send nothing. */
+  /** So many members are listened to besides. */
+  join(members: number): void {
+    this.#unacknowledged += members;
+    this.#open += members;
+  }
+
+  /** A member said what it will send, or (null) that it will send nothing. What the client was told holds, whoever comes later. */
   acknowledged(filter: Filter | null): void {
+    if (this.#isAcknowledged) return;
     if (filter !== null) this.#acks.push(filter);
     this.#unacknowledged--;
     if (this.#unacknowledged <= 0) this.acknowledge();
@@ -62,11 +74,16 @@ class ListenHub {
     if (this.#isAcknowledged) return;
     this.#isAcknowledged = true;
     const union = mergeCapabilities(this.#acks);
-    const uris = this.#acks.flatMap((one) =>
-      Array.isArray(one.resourceSubscriptions) ? one.resourceSubscriptions : [],
-    );
-    if (uris.length > 0) union.resourceSubscriptions = uris;
+    for (const key of MARKED) {
+      const all = this.#acks.flatMap((one): readonly unknown[] => {
+        const own = one[key];
+        return Array.isArray(own) ? own : [];
+      });
+      if (all.length > 0) union[key] = all;
+    }
+    this.#granted = union;
     this.#tell(METHOD.acknowledged, { notifications: union });
+    if (this.#hasRegrouped) this.regrouped();
     const events = this.#early;
     this.#early = [];
     for (const event of events) this.#send(event);
@@ -79,6 +96,14 @@ class ListenHub {
     this.#earlyBytes += event.length;
     // Members that are slow to acknowledge cost memory now: the client hears what there is.
     if (this.#earlyBytes > LIMITS.downstreamBufferBytesMax) this.acknowledge();
+  }
+
+  /** The endpoint has other members, and with them other lists. */
+  regrouped(): void {
+    this.#hasRegrouped = true;
+    if (!this.#isAcknowledged) return;
+    for (const [flag, method] of Object.entries(CHANGED))
+      if (this.#granted[flag] === true) this.#tell(method, {});
   }
 
   /** A member is back after a gap, in which anything may have happened. */
@@ -111,60 +136,112 @@ class ListenHub {
   }
 }
 
-/** Edits that leave a member only its own resources in the filter, under its own URIs. */
-function filterEdits(exchange: Exchange, routes: EndpointRoutes, index: number): readonly Edit[] {
+/** Edits that leave a member only its own resources and tasks in the filter, as it calls them. Where it has no tasks nothing is said of any: it may not know them. */
+function filterEdits(
+  exchange: Exchange,
+  { routes, names, view }: RoutedMembers,
+  index: number,
+): readonly Edit[] {
   const { body, envelope } = exchange;
   const filter = envelope === null ? null : span(envelope, ENVELOPE.notifications);
   if (filter === null || !isObject(body, filter.start)) return [];
-  const uris = memberOf(body, filter.start, 'resourceSubscriptions');
-  if (uris === null || !isArray(body, uris.start)) return [];
-  const own: string[] = [];
-  eachElement(body, uris.start, (start, end) => {
-    const uri = readString(body, start, end);
-    const target = uri === null ? null : routes.find(ROUTE_KIND.uri, uri);
-    if (target?.index === index) own.push(target.own);
+  const edits: Edit[] = [];
+  editObject(body, filter.start, edits, {
+    fate: (key, list) => {
+      if (!MARKED.includes(key) || !isArray(body, list.start)) return 'keep';
+      const own: string[] = [];
+      eachElement(body, list.start, (start, end) => {
+        const full = readString(body, start, end);
+        const target = full === null ? null : routes.find(ROUTE_KIND.uri, full);
+        const isHidden =
+          key !== 'taskIds' && view?.resources.shows(names[index] ?? '', target?.own ?? '') === false;
+        if (target?.index === index && !isHidden) own.push(target.own);
+      });
+      return key === 'taskIds' && own.length === 0 ? 'drop' : encode(JSON.stringify(own));
+    },
   });
-  return [{ start: uris.start, end: uris.end, insert: encode(JSON.stringify(own)) }];
+  return orderEdits(edits);
 }
 
-/** Opens a listen at every member and joins them into the exchange's reply. */
-export function relayListen(
-  exchange: Exchange,
-  members: readonly Member[],
-  tools: SessionTools,
-  { routes, requestFor }: ListenFace,
-): void {
-  const { scanner, clock, memberTimeoutMs } = tools;
-  const requests = members.map((one, index) => requestFor(one, filterEdits(exchange, routes, index)));
-  const stream = new StreamBody();
-  const hub = new ListenHub(exchange, stream, members.length);
-  const listens = members.map((one, index) => {
-    const request = requests[index] ?? requestFor(one, []);
-    return new MemberListen({
+/** One client's listen, at all members that its endpoint has at the time. */
+export class Listening {
+  readonly #face: ListenFace;
+  readonly #tools: SessionTools;
+  readonly #stream = new StreamBody();
+  readonly #hub: ListenHub;
+  readonly #listens = new Map<Member, MemberListen>();
+  #timer: TimerId = 0;
+
+  constructor(face: ListenFace, tools: SessionTools) {
+    this.#face = face;
+    this.#tools = tools;
+    this.#hub = new ListenHub(face.exchange, this.#stream);
+  }
+
+  /** Opens a listen at every member and joins them into the exchange's reply. */
+  open(members: readonly Member[], routed: RoutedMembers): void {
+    const { exchange } = this.#face;
+    const { clock, memberTimeoutMs } = this.#tools;
+    exchange.whenGone(() => this.#over());
+    const listens = members.map((one, index) => this.#listenAt(one, index, routed));
+    this.#hub.join(listens.length);
+    this.#timer = clock.after(
+      memberTimeoutMs,
+      contained(exchange, () => this.#hub.acknowledge()),
+    );
+    exchange.reply(200, EVENT_STREAM_HEADERS, this.#stream);
+    for (const one of listens) one.start();
+  }
+
+  /** The endpoint has these members from now on: those that are new are listened to as well, the others no more, and the client hears that its lists have changed. */
+  regroup(members: readonly Member[], routed: RoutedMembers): void {
+    contained(this.#face.exchange, () => {
+      const fresh = members.flatMap((one, index) =>
+        this.#listens.has(one) ? [] : [this.#listenAt(one, index, routed)],
+      );
+      this.#hub.join(fresh.length);
+      for (const [member, listen] of [...this.#listens]) {
+        if (members.includes(member)) continue;
+        this.#listens.delete(member);
+        listen.leave();
+      }
+      this.#hub.regrouped();
+      for (const one of fresh) one.start();
+    })();
+  }
+
+  #listenAt(member: Member, index: number, routed: RoutedMembers): MemberListen {
+    const { exchange, requestFor } = this.#face;
+    const { scanner, clock } = this.#tools;
+    const hub = this.#hub;
+    const request = requestFor(member, filterEdits(exchange, routed, index));
+    const listen = new MemberListen({
       scanner,
       clock,
-      server: one.spec.name,
-      send: (sink) => one.upstream.send(request, sink),
+      server: member.spec.name,
+      send: (sink) => member.upstream.send(request, sink),
       events: {
         onAcknowledged: (filter) => hub.acknowledged(filter),
         onReturn: (filter) => hub.returned(filter),
-        onNotification: (message) => hub.notify(message),
+        onNotification: (message, method) => {
+          this.#tools.onListChanged?.(member, method);
+          hub.notify(message);
+        },
         onOver: (isGraceful) => {
           hub.over(isGraceful);
-          if (exchange.over) clock.cancel(timer);
+          if (exchange.over) this.#over();
         },
         onFault: (error) => exchange.refuse(error),
       },
     });
-  });
-  const timer = clock.after(
-    memberTimeoutMs,
-    contained(exchange, () => hub.acknowledge()),
-  );
-  exchange.whenGone(() => {
-    clock.cancel(timer);
-    for (const one of listens) one.stop();
-  });
-  exchange.reply(200, EVENT_STREAM_HEADERS, stream);
-  for (const one of listens) one.start();
+    this.#listens.set(member, listen);
+    return listen;
+  }
+
+  #over(): void {
+    this.#tools.clock.cancel(this.#timer);
+    for (const one of this.#listens.values()) one.stop();
+    this.#listens.clear();
+    this.#face.onOver();
+  }
 }

@@ -4,12 +4,13 @@
 import { concat, decode, EMPTY, splice } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { ContainedSink } from '../bridge/contained-sink.ts';
 import type { Exchange } from '../exchange.ts';
 import { isSameId, kindOf, type Message, raw, readMessage } from '../mcp/envelope.ts';
+import { isLostSession, mayBeLost } from '../mcp/lost-session.ts';
 import { notificationEdits, resultEdits } from '../mcp/rewrite.ts';
 import { EventReader, fullEvent, joinEventId, type StreamEvent } from '../mcp/sse.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead } from '../upstream/upstream.ts';
 import { EVENT_STREAM_HEADERS } from './headers.ts';
 import { StreamBody } from './relay.ts';
@@ -37,7 +38,8 @@ export class MemberRelay extends ContainedSink {
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #stream: StreamBody | null = null;
-  #isLost = false;
+  /** The reply may say that the session is lost: what it says is read first. */
+  #isSuspect = false;
   #isAnswered = false;
 
   constructor(plan: RelayPlan) {
@@ -48,11 +50,8 @@ export class MemberRelay extends ContainedSink {
 
   protected head(head: ReplyHead): void {
     this.#head = { status: head.status, isJson: head.media === 'json' };
-    if (head.status === 404 && this.#plan.onLost !== null) {
-      this.#isLost = true;
-      return;
-    }
-    if (head.media !== 'event-stream') return;
+    this.#isSuspect = this.#plan.onLost !== null && mayBeLost(head.status, head.media);
+    if (this.#isSuspect || head.media !== 'event-stream') return;
     const stream = new StreamBody();
     stream.onRoom(() => this.#plan.exchange.resume());
     this.#stream = stream;
@@ -60,7 +59,6 @@ export class MemberRelay extends ContainedSink {
   }
 
   protected data(bytes: Uint8Array): boolean {
-    if (this.#isLost) return true;
     const stream = this.#stream;
     if (stream !== null) return this.#relay(stream, bytes);
     this.#bytes += bytes.length;
@@ -71,7 +69,7 @@ export class MemberRelay extends ContainedSink {
   }
 
   protected ended(): void {
-    if (this.#isLost) return this.#lost();
+    if (this.#isSuspect && isLostSession(this.#head?.status ?? 0, concat(this.#parts))) return this.#lost();
     const stream = this.#stream;
     if (stream === null) this.#answerWhole();
     else {

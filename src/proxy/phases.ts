@@ -21,7 +21,7 @@ export interface Phase {
 export const PHASES: readonly Phase[] = Object.freeze([
   {
     name: 'admit',
-    where: 'server/admit.ts',
+    where: 'server/admit.ts, server/crowd.ts',
     what: 'method, path, Host, Origin, headers, Content-Type, size, room for one more exchange',
     exits: [
       'GW_SERVER_PATH',
@@ -35,6 +35,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_SERVER_BODY_SIZE',
       'GW_SERVER_BODY_ABORTED',
       'GW_SERVER_BUSY',
+      'GW_SERVER_OVERLOAD',
       'GW_SERVER_DRAINING',
     ],
   },
@@ -74,6 +75,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_ROUTE_TOOL',
       'GW_ROUTE_PROMPT',
       'GW_ROUTE_RESOURCE',
+      'GW_ROUTE_TASK',
       'GW_SESSION_MISSING',
       'GW_SESSION_UNKNOWN',
       'GW_SESSION_LIMIT',
@@ -82,8 +84,8 @@ export const PHASES: readonly Phase[] = Object.freeze([
   },
   {
     name: 'answer',
-    where: 'proxy/aggregate.ts',
-    what: 'what the gateway answers itself: ping, initialize, discover and merged lists of aggregates',
+    where: 'proxy/aggregate.ts, policy/cache.ts',
+    what: 'what the gateway answers itself: ping, initialize, discover and merged lists of aggregates; what a server said before, while it holds',
     exits: [],
   },
   {
@@ -93,10 +95,16 @@ export const PHASES: readonly Phase[] = Object.freeze([
     exits: ['GW_MCP_LINE'],
   },
   {
+    name: 'choose',
+    where: 'policy/policies.ts',
+    what: 'room for one more at the server, how long its tool may take; whether it is sent again, or a second time',
+    exits: ['GW_POLICY_BUSY'],
+  },
+  {
     name: 'bridge',
     where: 'bridge/bridged.ts',
     what: 'a client of the other era than its server: the message becomes one of the server’s era, or several; the replies become the client’s',
-    exits: ['GW_BRIDGE_INPUT', 'GW_BRIDGE_STATE', 'GW_BRIDGE_PARKED'],
+    exits: ['GW_BRIDGE_INPUT', 'GW_BRIDGE_STATE', 'GW_BRIDGE_CAPABILITY', 'GW_BRIDGE_PARKED'],
   },
   {
     name: 'forward',

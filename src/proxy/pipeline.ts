@@ -13,7 +13,7 @@ import type { Target } from './target.ts';
 /** Takes exchanges to the targets of their endpoints. */
 export class Pipeline {
   readonly #scanner: Scanner;
-  readonly #targets: ReadonlyMap<string, Target>;
+  #targets: ReadonlyMap<string, Target>;
   readonly #spare: Envelopes;
   /** Scans where nothing is to be looked up. */
   readonly #whole: WholeScan;
@@ -24,6 +24,11 @@ export class Pipeline {
     this.#targets = targets;
     this.#spare = spare;
     this.#whole = { scan: (bytes, envelope) => scanner.scan(bytes, 0, bytes.length, envelope) };
+  }
+
+  /** Paths lead elsewhere from now on. */
+  use(targets: ReadonlyMap<string, Target>): void {
+    this.#targets = targets;
   }
 
   /** Takes an admitted exchange on its way; `body` is a POST's, whole. */
@@ -75,7 +80,7 @@ export class Pipeline {
   #target(exchange: Exchange): Target {
     const target = this.#targets.get(exchange.endpoint.path);
     if (target === undefined)
-      throw new GatewayError('GW_BASE_INTERNAL', `no target for ${exchange.endpoint.path}`);
+      throw new GatewayError('GW_SERVER_PATH', 'it was taken out of the configuration');
     return target;
   }
 }

@@ -13,7 +13,7 @@ import { refuseVersion, type Target } from './target.ts';
 export class Single implements Target {
   readonly keepsSessions: boolean;
   readonly routes = null;
-  readonly #member: Member;
+  readonly member: Member;
   readonly #tools: ForwardTools;
   readonly #giveBack: ((envelope: Int32Array) => void) | null;
 
@@ -21,7 +21,7 @@ export class Single implements Target {
     const { target } = member.spec;
     const isHttp = target.kind === 'http';
     const isEverywhere = isHttp || target.keep.sharing === 'shared';
-    this.#member = member;
+    this.member = member;
     // The sessions of a server behind HTTP are reached from every worker; those of a process only from where it runs,
     // unless all sessions share it (upstream/peer.ts).
     this.#tools = {
@@ -45,15 +45,15 @@ export class Single implements Target {
       if (!MODERN_VERSIONS.includes(version)) return refuseVersion(exchange, version, MODERN_VERSIONS);
     }
     exchange.recycle = this.#giveBack;
-    forward(exchange, this.#member, this.#tools);
+    forward(exchange, this.member, this.#tools);
   }
 
   stream(exchange: Exchange): void {
-    forward(exchange, this.#member, this.#tools);
+    forward(exchange, this.member, this.#tools);
   }
 
   end(exchange: Exchange): void {
-    forward(exchange, this.#member, this.#tools);
+    forward(exchange, this.member, this.#tools);
   }
 
   sweep(): void {}

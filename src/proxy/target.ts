@@ -6,7 +6,11 @@ import { AskScope } from '../bridge/collect.ts';
 import type { SealSession } from '../bridge/handles.ts';
 import type { Draft } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
+import type { SelfInfo } from '../mcp/merge.ts';
+import type { View } from '../mcp/view.ts';
 import type { EndpointRoutes } from '../route/match.ts';
+import type { JoinedLists } from './joined-lists.ts';
+import type { ListMemory } from './list-memory.ts';
 
 /** Where an endpoint's exchanges go. */
 export interface Target {
@@ -28,6 +32,19 @@ export interface Target {
 export interface AggregateFace {
   readonly routes: EndpointRoutes;
   readonly sealSession: SealSession;
+  /** What it shows of its servers; null: everything. */
+  readonly view: View | null;
+  /** What is kept of the servers' lists, for all endpoints of the worker. */
+  readonly memory: ListMemory;
+  readonly path: string;
+  readonly pageSize: number;
+  readonly listGraceMs: number;
+}
+
+/** What each face of an aggregate is given besides its members. */
+export interface JoinedFace extends AggregateFace {
+  readonly self: SelfInfo;
+  readonly lists: JoinedLists;
 }
 
 /** Questions asked for one exchange: they end when nobody waits for its reply any more. */

@@ -41,7 +41,11 @@ export interface RouteEntry {
 /** What a snapshot tells of its routes. */
 export interface RoutedSnapshot {
   readonly servers: readonly { readonly name: string }[];
-  readonly endpoints: readonly { readonly members: readonly number[]; readonly prefixed: boolean }[];
+  readonly endpoints: readonly {
+    readonly members: readonly number[];
+    readonly prefixed: boolean;
+    readonly view?: unknown;
+  }[];
 }
 
 /** The publishing end of a route table. */
@@ -194,8 +198,8 @@ function keyOf({ endpoint, kind, match, text, upstream, strip = 0 }: RouteEntry,
 
 /** The routes of a snapshot's joined endpoints: both marks of every member's name. */
 export function routesOf(snapshot: RoutedSnapshot): RouteEntry[] {
-  return snapshot.endpoints.flatMap(({ members, prefixed }, endpoint) =>
-    !prefixed
+  return snapshot.endpoints.flatMap(({ members, prefixed, view }, endpoint) =>
+    !prefixed && view === undefined
       ? []
       : members.flatMap((server, upstream): RouteEntry[] => {
           const name = snapshot.servers[server]?.name ?? '';

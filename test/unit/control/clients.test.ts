@@ -86,6 +86,17 @@ describe('clients', () => {
     );
   });
 
+  test('Copilot: its list of tools is left out with a note, our mapping of tools is kept', async () => {
+    const outcome = await servers({
+      mcpServers: {
+        a: { command: 'x', tools: ['*'] },
+        b: { command: 'y', tools: { 'get_*': { idempotent: true } } },
+      },
+    });
+    expect(outcome.notes.map((note) => note.key)).toEqual(['mcpServers.a.tools']);
+    expect(outcome.servers.b?.tools).toEqual({ 'get_*': { idempotent: true } });
+  });
+
   test('VS Code: servers with types, comments, inputs beside them', async () => {
     const outcome = await servers(
       '{ // mine\n "inputs": [],\n "servers": { "a": { "type": "stdio", "command": "x" },\n "b": { "type": "streamable-http", "url": "http://b/" }, } }',

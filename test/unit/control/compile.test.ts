@@ -2,6 +2,7 @@
 // Promises: configurations come through the schema, as they do in life.
 import { describe, expect, test } from 'bun:test';
 import { GatewayError } from '../../../src/base/errors.ts';
+import { LIMITS } from '../../../src/base/limits.ts';
 import { allowedHosts, compile } from '../../../src/control/compile.ts';
 import { configSchema } from '../../../src/control/schema.ts';
 import type { Snapshot } from '../../../src/snapshot.ts';
@@ -58,13 +59,74 @@ describe('replicas', () => {
     expect(one).toEqual(other);
   });
 
+  test('what is said of their parts, of outliers and of probes is theirs alone', () => {
+    const weights = [{ ...place(1), weight: 95 }, { ...place(2), weight: 0 }, place(3)];
+    const server = {
+      replicas: weights,
+      balance: { policy: 'hash', hashOn: 'argument:path' },
+      health: { intervalMs: 50 },
+    };
+    const [compiled, single] = snapshot({ servers: { docs: server, one: place(9) } }).servers;
+    expect(compiled?.replication).toMatchObject({
+      weights: [95, 0, 100],
+      balance: { policy: 'hash', hashOn: 'argument:path', slowStartMs: LIMITS.slowStartMs },
+      outliers: { ejectMs: LIMITS.outlierEjectMs },
+      health: { intervalMs: 50, timeoutMs: LIMITS.healthTimeoutMs },
+    });
+    expect(single).not.toHaveProperty('replication');
+    const off = { ...server, outliers: { enabled: false }, health: { probe: 'none' } };
+    const [without] = snapshot({ servers: { docs: off } }).servers;
+    expect([without?.replication?.outliers, without?.replication?.health]).toEqual([null, null]);
+  });
+
   test.each([
+    ['all drained', { replicas: [{ ...place(1), weight: 0 }] }],
+    ['a policy for one place', { ...place(1), balance: { policy: 'hash' } }],
+    ['a hash on nothing', { replicas: [place(1)], balance: { hashOn: 'argument:' } }],
+    [
+      'an ejection longer than the longest',
+      { replicas: [place(1)], outliers: { ejectMs: 9, ejectMaxMs: 8 } },
+    ],
     ['both', { ...place(1), replicas: [place(2)] }],
     ['neither', { headers: {} }],
     ['none', { replicas: [] }],
     ['no url', { replicas: [{}] }],
   ])('%s is refused', (_what, server) => {
     expect(configSchema.safeParse({ servers: { docs: server } }).success).toBe(false);
+  });
+});
+
+describe('a mirror', () => {
+  test('gets nothing that is meant for the server alone', () => {
+    const server = {
+      url: 'https://docs.example/mcp',
+      headers: { authorization: 'Bearer secret' },
+      tls: { serverName: 'x', cert: '/c', key: '/k', ca: '/ca' },
+      mirror: {
+        url: 'https://u:p@next.example/mcp',
+        percent: 5,
+        headers: { 'X-Key': 'k' },
+        forwardHeaders: ['X-Tenant'],
+      },
+    };
+    const pem = new Map(['/c', '/k', '/ca'].map((path) => [path, `PEM of ${path}`]));
+    const mirror = snapshot({ servers: { docs: server } }, {}, pem).servers[0]?.mirror;
+    expect(mirror).toMatchObject({ percent: 5, all: false, forwardHeaders: ['x-tenant'] });
+    expect(mirror?.target).toMatchObject({
+      ...{ host: 'next.example', headers: ['x-key', 'k', 'authorization', `Basic ${btoa('u:p')}`] },
+      ...{ url: 'https://next.example/mcp', connectionsMax: LIMITS.mirrorConnectionsMax },
+      tls: { serverName: null, ca: 'PEM of /ca', cert: null, key: null, verify: true },
+    });
+  });
+
+  test('is not there by default, nor for a process', () => {
+    expect(snapshot({ servers: AB }).servers.some((spec) => 'mirror' in spec)).toBe(false);
+    const mirror = { url: 'http://b.example/mcp', percent: 1 };
+    expect(configSchema.safeParse({ servers: { a: { command: 'x', mirror } } }).success).toBe(false);
+    expect(
+      configSchema.safeParse({ servers: { a: { url: 'http://a/mcp', mirror: { url: mirror.url } } } })
+        .success,
+    ).toBe(false);
   });
 });
 
@@ -219,5 +281,57 @@ describe('a snapshot', () => {
     const server = config.servers.a;
     if (server === undefined) throw new TypeError('no server');
     expect(make({ servers: { a__b: server } })).toThrow('server name');
+  });
+});
+
+describe('policies', () => {
+  test('what is left out is as LIMITS has it: repeats on, hedges and bounds off', () => {
+    expect(snapshot({ servers: A }).servers[0]?.policy).toEqual({
+      retries: {
+        max: LIMITS.retriesMax,
+        budgetPercent: LIMITS.retryBudgetPercent,
+        perSecondMin: LIMITS.retriesPerSecondMin,
+        backoffMs: LIMITS.retryBackoffMs,
+        backoffMaxMs: LIMITS.retryBackoffMaxMs,
+      },
+      hedge: {
+        enabled: false,
+        afterPercentile: LIMITS.hedgeAfterPercentile,
+        minMs: LIMITS.hedgeMinMs,
+        budgetPercent: LIMITS.hedgeBudgetPercent,
+      },
+      idempotencyKey: 'declared',
+      concurrencyMax: 0,
+      tools: [],
+    });
+    const { perEndpointMax, perPrincipalMax, lagMaxMs } = snapshot({ servers: A }).front;
+    expect([perEndpointMax, perPrincipalMax, lagMaxMs]).toEqual([0, 0, 0]);
+  });
+
+  test('rules of tools stay in their order, and say nothing that was left out', () => {
+    const tools = { 'b*': { idempotent: true }, a: { timeoutMs: 50, retries: 0 }, '*': {} };
+    const rules = snapshot({ servers: { a: { command: 'x', tools } } }).servers[0]?.policy?.tools;
+    expect(rules).toEqual([
+      { pattern: 'b*', idempotent: true },
+      { pattern: 'a', timeoutMs: 50, retries: 0 },
+      { pattern: '*' },
+    ]);
+    expect(rules?.map((rule) => Object.keys(rule).length)).toEqual([2, 3, 1]);
+  });
+
+  test('what makes no sense is refused', () => {
+    for (const wrong of [
+      { retries: { max: 11 } },
+      { retries: { backoffMs: 200, backoffMaxMs: 100 } },
+      { hedge: { afterPercentile: 100 } },
+      { idempotencyKey: 'some' },
+      { tools: { '': {} } },
+      { tools: { a: { idempotent: 'yes' } } },
+      { tools: { a: { unheard: 1 } } },
+      { tools: ['a'] },
+    ])
+      expect([wrong, configSchema.safeParse({ servers: { a: { command: 'x', ...wrong } } }).success]).toEqual(
+        [wrong, false],
+      );
   });
 });

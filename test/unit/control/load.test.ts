@@ -189,9 +189,9 @@ describe('a problem', () => {
     ['a number in quotes', `${A}listen: { port: "80" }\n`, { key: 'listen.port' }, "found '80'"],
     [
       'a word that is not one of some',
-      `${A}prefix: never\n`,
+      `${A}prefix: sometimes\n`,
       { key: 'prefix' },
-      "found 'never'; allowed: auto, always",
+      "found 'sometimes'; allowed: auto, always, never",
     ],
     [
       'text instead of true',

@@ -16,5 +16,6 @@ export function memoryFiles(texts: Readonly<Record<string, string>>): Files {
     rename: () => Promise.resolve(),
     remove: () => Promise.resolve(),
     exists: (path) => Promise.resolve(texts[path] !== undefined),
+    watch: () => () => undefined,
   };
 }

@@ -186,8 +186,61 @@ describe('lost sessions of a member', () => {
       .fake('a')
       .sent.filter((sent) => sent.session === 'a-s2')
       .map((sent) => jsonOf(sent.body).method);
-    expect(methods[0]).toBe('notifications/initialized');
-    expect(methods.slice(1).sort()).toEqual(['logging/setLevel', 'tools/call']);
+    expect(methods).toEqual(['notifications/initialized', 'logging/setLevel', 'tools/call']);
+  });
+
+  const refusal = (error: object): FakeReply => json({ jsonrpc: '2.0', id: null, error }, { status: 400 });
+  test.each<[string, FakeReply]>([
+    ['400, as some servers say it', refusal({ code: -32000, message: 'No valid session ID provided' })],
+    ['400 in words', { status: 400, headers: { 'content-type': 'text/plain' }, body: 'Invalid session ID' }],
+  ])('regression: calls and lists are healed as well after %s', async (_what, lost) => {
+    for (const message of [call(1, 'a__x'), list(1)]) {
+      const lab = new Lab({ servers: { a: forgetful('a', ['a-s1'], lost) } });
+      const session = await lab.initialize();
+      const seen = lab.post(message, { session });
+      await lab.sim.advance(10);
+      expect([seen.status, seen.json.error, seen.replies, seen.finishes]).toEqual([200, undefined, 1, 1]);
+      expect(lab.asked('a', 'initialize').length).toBe(2);
+    }
+  });
+
+  test('a 400 that is about something else, and a method that is not known, are answers', async () => {
+    const unknown = json({ jsonrpc: '2.0', id: 1, error: { code: -32601, message: 'x' } }, { status: 404 });
+    for (const [reply, code] of [
+      [json({ jsonrpc: '2.0', id: 1, error: { code: -32000, message: 'x' } }, { status: 400 }), -32000],
+      [unknown, -32601],
+    ] as const) {
+      const lab = new Lab({ servers: { a: forgetful('a', ['a-s1'], reply) } });
+      const session = await lab.initialize();
+      const seen = lab.post(call(1, 'a__x'), { session });
+      await lab.sim.advance(10);
+      expect([seen.status, seen.json.error?.code]).toEqual([200, code]);
+      expect(lab.asked('a', 'initialize').length).toBe(1);
+    }
+  });
+
+  test('regression: a healed leg is subscribed again to what it was, under the names of its own', async () => {
+    const lost: string[] = [];
+    const lab = new Lab({ servers: { a: forgetful('a', lost), b: legacyScript('b') } });
+    const session = await lab.initialize();
+    const set = async (id: number, method: string, uri: string): Promise<void> => {
+      lab.post({ jsonrpc: '2.0', id, method, params: { uri } }, { session });
+      await lab.sim.advance(10);
+    };
+    await set(1, 'resources/subscribe', 'a+mem://1');
+    await set(2, 'resources/subscribe', 'a+mem://2');
+    await set(3, 'resources/unsubscribe', 'a+mem://1');
+    lost.push('a-s1');
+    lab.post(call(4, 'a__x'), { session });
+    await lab.sim.advance(10);
+    const sent = lab.fake('a').sent.map(({ body }) => jsonOf(body));
+    const again = sent.slice(sent.findLastIndex(({ method }) => method === 'initialize') + 1);
+    expect(again.map(({ method, params }) => [method, params?.uri])).toEqual([
+      ['notifications/initialized', undefined],
+      ['resources/subscribe', 'mem://2'],
+      ['tools/call', undefined],
+    ]);
+    expect(lab.asked('b', 'resources/subscribe')).toEqual([]);
   });
 });
 

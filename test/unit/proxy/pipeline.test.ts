@@ -29,14 +29,17 @@ describe('faults of our own', () => {
 
   test('a target that throws, or is not there, costs its exchange and nothing else', () => {
     const lab = new Lab({ servers: { a: () => ({}) } });
-    for (const targets of [new Map([['/mcp', broken]]), new Map<string, Target>()]) {
+    for (const [targets, status, code] of [
+      [new Map([['/mcp', broken]]), 500, 'GW_BASE_INTERNAL'],
+      [new Map<string, Target>(), 404, 'GW_SERVER_PATH'],
+    ] as const) {
       const pipeline = new Pipeline(lab.scanner, targets, new Envelopes());
       const seen = [lab.open('POST'), lab.open('GET'), lab.open('DELETE')] as const;
       pipeline.post(seen[0].exchange, PING);
       pipeline.stream(seen[1].exchange);
       pipeline.end(seen[2].exchange);
       expect(seen.map((one) => [one.status, one.finishes, one.exchange.errorCode])).toEqual(
-        Array.from({ length: 3 }, () => [500, 1, 'GW_BASE_INTERNAL']),
+        Array.from({ length: 3 }, () => [status, 1, code]),
       );
       expect(seen[0].json.id).toBe(1);
     }
@@ -93,13 +96,13 @@ describe('lists', () => {
     );
     expect(page).toBe(LIMITS.listPagesMax);
     expect(many.text).toContain(`more than ${LIMITS.listPagesMax} pages`);
-    const big = 'x'.repeat(LIMITS.replyBodyBytesMax / 4);
+    const big = 'x'.repeat(LIMITS.listBytesMax / 4);
     let bytes = 0;
     const large = await listing((message) => {
       bytes += big.length;
       return json({ jsonrpc: '2.0', id: message.id, result: { tools: [], big, nextCursor: String(bytes) } });
     });
-    expect(bytes).toBe(LIMITS.replyBodyBytesMax);
+    expect(bytes).toBe(LIMITS.listBytesMax);
     expect(large.text).toContain('are larger than');
   });
 });

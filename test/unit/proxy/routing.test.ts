@@ -109,6 +109,7 @@ test('each routed method has its place, and no other method has one', () => {
     'resources/subscribe': ENVELOPE.uri,
     'resources/unsubscribe': ENVELOPE.uri,
     'completion/complete': ENVELOPE.refName,
+    'tasks/result': ENVELOPE.taskId,
   });
   for (const strange of ['constructor', '__proto__', '', 'tools/call '])
     expect(routedPlace(strange, envelope)).toBe(-1);

@@ -1,0 +1,156 @@
+// What another configuration means for a gateway that runs: what starts, what stops, what changes, and what has to wait for a restart.
+// Called by reload.ts, and by cli/check.ts, which shows it beforehand. Promises: pure; names keys and servers, never values; what has to wait stays as it was
+// in the settings that come of it.
+
+import type { Snapshot } from '../snapshot.ts';
+import { isSameServer } from '../upstream/spec.ts';
+import { compile } from './compile.ts';
+import { type KeyPath, keyText } from './problem.ts';
+import type { Environment } from './references.ts';
+import type { Config } from './schema.ts';
+
+/** A configuration that may be compiled. */
+export interface Wanted {
+  readonly config: Config;
+  /** PEM texts by absolute path. */
+  readonly material: ReadonlyMap<string, string>;
+}
+
+/** What a gateway runs by. */
+export interface Settings extends Wanted {
+  readonly snapshot: Snapshot;
+}
+
+/** What a reload does. Servers by name, keys as people write them. */
+export interface Plan {
+  readonly starts: readonly string[];
+  readonly stops: readonly string[];
+  readonly changes: readonly { readonly server: string; readonly keys: readonly string[] }[];
+  /** Keys outside the servers that are taken up. */
+  readonly applies: readonly string[];
+  /** Keys that differ and stay as they were until a restart. */
+  readonly waits: readonly string[];
+}
+
+/** Keys outside the servers that a running gateway takes up. All others decide what is made once: listeners, threads, memory, the bounds of sessions. */
+const LIVE: readonly string[] = [
+  'prefix',
+  'endpoints',
+  'listen.allowedHosts',
+  'listen.allowedOrigins',
+  'listen.corsHeaders',
+  'limits.headerCountMax',
+  'limits.headerBytesMax',
+  'limits.exchangesMax',
+  'limits.perEndpointMax',
+  'limits.perPrincipalMax',
+  'limits.lagMaxMs',
+  'limits.drainMs',
+  'endpoints',
+];
+
+/** Compares what runs with what is wanted; `next` is what will run after a reload. */
+export function planReload(
+  running: Settings,
+  wanted: Wanted,
+  env: Environment,
+): { readonly plan: Plan; readonly next: Settings } {
+  const config = heldBack(running.config, wanted.config);
+  const material = new Map([...running.material, ...wanted.material]);
+  const compiled = compile({ config, material, env, epoch: running.snapshot.epoch + 1 });
+  const snapshot = Object.freeze({ ...compiled, listen: running.snapshot.listen });
+  const differing = differences(running.config, wanted.config)
+    .filter(([first]) => first !== 'servers' && first !== '$schema')
+    .map(keyText);
+  const applies = differing.filter((key) => LIVE.some((live) => isWithin(key, live)));
+  if (hasOtherOrder(running.snapshot, snapshot)) applies.push('the order of the servers');
+  const waits = differing.filter((key) => !applies.includes(key));
+  if (waits.every((key) => !isWithin(key, 'listen.tls')) && hasOtherCertificate(running, wanted))
+    waits.push('the files of listen.tls');
+  const plan = { ...serverPlan(running, { config, material, snapshot }), applies, waits };
+  return { plan, next: { config, material, snapshot } };
+}
+
+/** True when a reload would do nothing. */
+export function isIdle({ starts, stops, changes, applies }: Plan): boolean {
+  return starts.length + stops.length + changes.length + applies.length === 0;
+}
+
+/** The plan as lines of a log and as people read it: what happens, and to whom. */
+export function planRows(plan: Plan): readonly (readonly [string, readonly string[]])[] {
+  const changes = plan.changes.map(({ server, keys }) => `${server} (${keys.join(', ')})`);
+  const rows = [
+    ['starts', plan.starts],
+    ['stops', plan.stops],
+    ['changes', changes],
+    ['applies', plan.applies],
+    ['waits', plan.waits],
+  ] as const;
+  return rows.filter(([, what]) => what.length > 0);
+}
+
+/** What is wanted, with everything as it was that only a restart can change. */
+function heldBack(running: Config, wanted: Config): Config {
+  const { allowedHosts, allowedOrigins, corsHeaders } = wanted.listen;
+  const { headerCountMax, headerBytesMax, exchangesMax, perEndpointMax, perPrincipalMax, lagMaxMs, drainMs } =
+    wanted.limits;
+  const crowd = { exchangesMax, perEndpointMax, perPrincipalMax, lagMaxMs };
+  const { allowedHosts: _, ...listen } = running.listen;
+  return {
+    ...running,
+    prefix: wanted.prefix,
+    servers: wanted.servers,
+    endpoints: wanted.endpoints,
+    listen: { ...listen, ...(allowedHosts !== undefined && { allowedHosts }), allowedOrigins, corsHeaders },
+    limits: { ...running.limits, headerCountMax, headerBytesMax, ...crowd, drainMs },
+  };
+}
+
+function serverPlan(running: Settings, next: Settings): Pick<Plan, 'starts' | 'stops' | 'changes'> {
+  const before = new Map(running.snapshot.servers.map((spec) => [spec.name, spec]));
+  const after = new Map(next.snapshot.servers.map((spec) => [spec.name, spec]));
+  const changes = [...after].flatMap(([server, spec]) => {
+    const former = before.get(server);
+    if (former === undefined || isSameServer(former, spec)) return [];
+    const keys = differences(running.config.servers[server], next.config.servers[server]).map(keyText);
+    return [{ server, keys: keys.length > 0 ? keys : ['files that it names'] }];
+  });
+  return {
+    starts: [...after.keys()].filter((server) => !before.has(server)),
+    stops: [...before.keys()].filter((server) => !after.has(server)),
+    changes,
+  };
+}
+
+/** True when servers that stay have changed places: lists then come in another order. */
+function hasOtherOrder(running: Snapshot, next: Snapshot): boolean {
+  const names = ({ servers }: Snapshot, besides: Snapshot): string =>
+    servers
+      .map(({ name }) => name)
+      .filter((name) => besides.servers.some((one) => one.name === name))
+      .join();
+  return names(running, next) !== names(next, running);
+}
+
+function hasOtherCertificate(running: Settings, wanted: Wanted): boolean {
+  const { tls } = running.config.listen;
+  return [tls?.cert, tls?.key, tls?.clientCa].some(
+    (path) => path !== undefined && wanted.material.get(path) !== running.material.get(path),
+  );
+}
+
+/** Paths of the values that differ, down to texts, numbers and whole lists. */
+function differences(one: unknown, other: unknown, path: KeyPath = []): KeyPath[] {
+  if (!isMapping(one) || !isMapping(other))
+    return JSON.stringify(one) === JSON.stringify(other) ? [] : [path];
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...keys].flatMap((key) => differences(one[key], other[key], [...path, key]));
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+function isWithin(key: string, above: string): boolean {
+  return key === above || key.startsWith(`${above}.`);
+}

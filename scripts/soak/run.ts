@@ -1,0 +1,162 @@
+// One soak: a real gateway before real servers, clients that do what clients do, faults that befall some of the servers.
+// Called by scripts/soak.ts and test/soak.test.ts. Promises: bounded in time; ends what it started, whatever happens; says what it saw, and judges
+// nothing (report.ts does).
+import { startGateway } from '../../test/fixtures/harness.ts';
+import { Dice } from '../../test/sim/dice.ts';
+import { type ClientKind, runClient } from './clients.ts';
+import { afflict } from './faults.ts';
+import { Ledger, ratioOf } from './ledger.ts';
+import { awaitLeftovers, type Leftovers } from './leftovers.ts';
+import { type Place, startPlaces } from './places.ts';
+import { LegacyClient, modern } from './rpc.ts';
+import { type Look, lookAt } from './watch.ts';
+
+/** What to run. */
+export interface SoakOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly workers: number;
+  readonly clients: number;
+  /** Fewer servers and a faster pace, so that a few seconds show everything once. */
+  readonly small: boolean;
+  /** Tells of every fault. */
+  readonly verbose: boolean;
+  say(line: string): void;
+}
+
+/** What a run was like. */
+export interface Soaked {
+  readonly options: SoakOptions;
+  readonly ledger: Ledger;
+  readonly looks: readonly Look[];
+  readonly left: Leftovers;
+  readonly exitCode: number;
+  /** What the gateway wrote that is no word of being ready. */
+  readonly logged: number;
+  readonly seconds: number;
+}
+
+/** Times after which a gateway forgets, short so that a run sees them pass. */
+const IDLE = { sessionIdleMs: 5_000, parkedMs: 4_000, drainMs: 5_000, memberTimeoutMs: 3_000 };
+const SMALL_IDLE = { ...IDLE, sessionIdleMs: 1_500, parkedMs: 1_500 };
+/** All idle times one after the other, connections' and caches' own among them, and some slowness. */
+const LEFTOVERS_MS_MAX = 45_000;
+const PACE = { wellMs: [2_000, 12_000], illMs: [200, 3_000] } as const;
+const SMALL_PACE = { wellMs: [300, 800], illMs: [100, 300] } as const;
+const WARM_ROUNDS = 2;
+const WARM_AT_ONCE = 6;
+const LINE_MS = 5_000;
+const LOOK_MS = 1_000;
+
+/** Runs it. Rejects when servers or the gateway cannot be started. */
+export async function soak(options: SoakOptions): Promise<Soaked> {
+  const places = await startPlaces(options.small);
+  let gateway: Awaited<ReturnType<typeof startGateway>> | null = null;
+  try {
+    const servers = Object.fromEntries(places.map(({ name, entry }) => [name, entry]));
+    const limits = options.small ? SMALL_IDLE : IDLE;
+    gateway = await startGateway(servers, { workers: options.workers, log: { level: 'error' }, limits });
+    const before = lookAt(gateway.pid, 0);
+    await warmUp(gateway.url);
+    const { ledger, looks, seconds } = await traffic(options, places, gateway);
+    options.say(`traffic is over; waiting until nothing is left, ${LEFTOVERS_MS_MAX / 1000} s at most`);
+    const left = await awaitLeftovers(
+      { places, pid: gateway.pid, port: Number(new URL(gateway.url).port), before, workers: options.workers },
+      LEFTOVERS_MS_MAX,
+    );
+    const logged = gateway.stderr().split('\n').length - 1;
+    const exitCode = await gateway.stop();
+    gateway = null;
+    return { options, ledger, looks, left, exitCode, logged, seconds };
+  } finally {
+    await gateway?.stop();
+    await Promise.all(places.map((place) => place.stop()));
+  }
+}
+
+/**
+ * Asks for the lists of all, in both eras, over so many connections at once that every worker has heard each server's: one that was never heard is left
+ * out of a list when it takes longer than the bound, as processes may that start all at once.
+ */
+async function warmUp(url: string): Promise<void> {
+  const legacy = async (): Promise<void> => {
+    const client = new LegacyClient(`${url}/mcp`);
+    await client.begin();
+    await client.request('tools/list');
+    await client.end(false);
+  };
+  for (let round = 0; round < WARM_ROUNDS; round++) {
+    const asked = Array.from({ length: WARM_AT_ONCE }, () => modern(`${url}/mcp`, 'tools/list', {}));
+    await Promise.all([...asked, ...asked.map(legacy)]);
+  }
+}
+
+/** Lets clients and faults loose for the time of the run. */
+async function traffic(
+  options: SoakOptions,
+  places: readonly Place[],
+  gateway: { readonly url: string; readonly pid: number },
+): Promise<{ ledger: Ledger; looks: Look[]; seconds: number }> {
+  const ledger = new Ledger((health, kind) => {
+    if (health === 'healthy') options.say(`  FAILED: ${kind}`);
+  });
+  const dice = new Dice(options.seed);
+  const nextSeed = (): number => dice.whole(1, 2 ** 31 - 1);
+  const fromMs = performance.now();
+  const looks = [lookAt(gateway.pid, 0)];
+  let isOver = false;
+  const sick = places.filter((place) => place.health === 'faulty');
+  const tell = (text: string): void => {
+    if (options.verbose) options.say(`  ${text}`);
+  };
+  const pace = options.small ? SMALL_PACE : PACE;
+  const ward = { places, gateway, ledger, isOver: () => isOver, pace, tell };
+  const crowd = { url: gateway.url, places, ledger, isOver: () => isOver };
+  const running = [
+    ...sick.map((place) => afflict(ward, place, nextSeed())),
+    ...Array.from({ length: options.clients }, (_, n) => runClient(crowd, kindOf(n), nextSeed())),
+  ];
+  try {
+    await watch(options, { gateway, ledger, looks, fromMs });
+  } finally {
+    isOver = true;
+  }
+  await Promise.all(running);
+  return { ledger, looks, seconds: (performance.now() - fromMs) / 1000 };
+}
+
+/** Of twelve clients one is an SDK's, and the others are of both eras. */
+function kindOf(n: number): ClientKind {
+  if (n % 12 === 11) return 'sdk';
+  return n % 2 === 0 ? 'modern' : 'legacy';
+}
+
+/** Looks every second and says a line every few, until the time is up. */
+async function watch(
+  { seconds, say }: SoakOptions,
+  run: { gateway: { pid: number }; ledger: Ledger; looks: Look[]; fromMs: number },
+): Promise<void> {
+  const { ledger, looks } = run;
+  let before = 0;
+  let saidMs = run.fromMs;
+  while (performance.now() - run.fromMs < seconds * 1000) {
+    await Bun.sleep(Math.min(LOOK_MS, seconds * 1000));
+    const nowMs = performance.now();
+    const look = lookAt(run.gateway.pid, (nowMs - run.fromMs) / 1000);
+    looks.push(look);
+    if (nowMs - saidMs < LINE_MS) continue;
+    const { healthy, faulty } = ledger.scores;
+    const total = healthy.succeeded + healthy.failed + faulty.succeeded + faulty.failed;
+    const rate = (total - before) / ((nowMs - saidMs) / 1000);
+    say(
+      `${look.seconds.toFixed(0).padStart(5)} s  ${rate.toFixed(0).padStart(5)} calls/s  healthy ${percent(ratioOf(healthy), 4)} (${healthy.failed} failed)  faulty ${percent(ratioOf(faulty), 1)}  RSS ${look.residentMb.toFixed(0)} MB  handles ${look.handles}  children ${look.children}`,
+    );
+    before = total;
+    saidMs = nowMs;
+  }
+}
+
+/** A share in per cent. */
+export function percent(share: number, digits: number): string {
+  return `${(share * 100).toFixed(digits)} %`;
+}

@@ -10,6 +10,7 @@ import { BUDGET_BENCHES, budgetsOf } from './budgets.ts';
 import { loadCharts } from './charts.ts';
 import { type BenchRun, renderComparison } from './compare.ts';
 import { benchBridging } from './macro/bridging.ts';
+import { benchCached } from './macro/cached.ts';
 import { benchCapacity } from './macro/capacity.ts';
 import { benchEchoKinds } from './macro/echo-kinds.ts';
 import { benchRouted } from './macro/routed.ts';
@@ -86,6 +87,21 @@ const MACRO: Readonly<Record<string, Bench>> = {
         ? { rounds: 7, secondsPerRound: 2, warmUpSeconds: 0.5 }
         : { rounds: 3, secondsPerRound: 1, warmUpSeconds: 0.3 };
     return { bridging: await benchBridging({ ...time, connections: 16 }) };
+  },
+  cache: async (size) => {
+    if (size === 'toy')
+      return {
+        cache: await benchCached({
+          ...{ rounds: 1, secondsPerRound: 5, warmUpSeconds: 0 },
+          connections: 4,
+          callsMax: 100,
+        }),
+      };
+    const time =
+      size === 'full'
+        ? { rounds: 7, secondsPerRound: 2, warmUpSeconds: 0.5 }
+        : { rounds: 3, secondsPerRound: 1, warmUpSeconds: 0.3 };
+    return { cache: await benchCached({ ...time, connections: 16 }) };
   },
   peers: (size) => {
     if (size === 'toy')

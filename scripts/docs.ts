@@ -34,7 +34,9 @@ function configPage(intro: string): string {
   const serverSections = kinds.map(serverSection);
   const nested = [
     ...new Map(
-      kinds.flatMap((kind) => Object.entries(kind.properties ?? {}).filter(([, node]) => node.properties)),
+      kinds.flatMap((kind) =>
+        Object.entries(kind.properties ?? {}).flatMap(([key, node]) => tableOf(key, node)),
+      ),
     ).entries(),
   ];
   const nestedSections = nested.map(([key, node]) =>
@@ -50,20 +52,51 @@ function configPage(intro: string): string {
     ...sections,
     ...serverSections,
     ...nestedSections,
+    ...endpointSections(root),
   ].join('\n');
 }
 
+/** The tables of endpoints; prompts are described as tools are. */
+function endpointSections(root: SchemaNode): string[] {
+  const endpoint = root.properties?.endpoints?.additionalProperties;
+  if (typeof endpoint !== 'object') return [];
+  const { tools, prompts, resources } = endpoint.properties ?? {};
+  const override = tools?.properties?.override?.additionalProperties;
+  const at = 'endpoints.NAME';
+  return [
+    section(at, at, endpoint, true),
+    section(`${at}.tools`, `${at}.tools`, tools ?? {}, true),
+    ...(typeof override === 'object'
+      ? [section(`${at}.tools.override.NAME`, `${at}.tools.override.NAME`, override, true)]
+      : []),
+    section(`${at}.prompts`, `${at}.prompts`, prompts ?? {}, true),
+    section(`${at}.resources`, `${at}.resources`, resources ?? {}, true),
+  ];
+}
+
+/** What of an option has a table of its own: a mapping with keys of ours, a list of them, or a mapping of names to them. */
+function tableOf(key: string, node: SchemaNode): readonly [string, SchemaNode][] {
+  if (node.properties !== undefined) return [[key, node]];
+  if (node.items?.properties !== undefined) return [[`${key}[]`, node.items]];
+  const named = node.additionalProperties;
+  return typeof named === 'object' && named.properties !== undefined ? [[`${key}.NAME`, named]] : [];
+}
+
 function serverSection(kind: SchemaNode): string {
-  const { replicas, command } = kind.properties ?? {};
+  const { replicas, balance, outliers, health, command } = kind.properties ?? {};
   if (command !== undefined) return section('servers.NAME, a process', 'servers.NAME', kind, true);
   if (replicas === undefined) return section('servers.NAME, over HTTP', 'servers.NAME', kind, true);
   const description = `${kind.description} The options are those of a server over HTTP, but that each place has its own \`url\` and \`unixPath\`.`;
   return section(
     'servers.NAME, in several places',
     'servers.NAME',
-    { ...kind, description, properties: { replicas } },
+    { ...kind, description, properties: defined({ replicas, balance, outliers, health }) },
     true,
   );
+}
+
+function defined(properties: Readonly<Record<string, SchemaNode | undefined>>): Record<string, SchemaNode> {
+  return Object.fromEntries(Object.entries(properties).flatMap(([key, node]) => (node ? [[key, node]] : [])));
 }
 
 function sectionsUnder(path: string, node: SchemaNode): string {
@@ -100,7 +133,8 @@ function typeText(node: SchemaNode): string {
       return listText(node.items);
     case 'object':
       if (node.properties !== undefined) return 'see below';
-      return typeof node.additionalProperties === 'object' && node.additionalProperties.anyOf !== undefined
+      return typeof node.additionalProperties === 'object' &&
+        (node.additionalProperties.anyOf ?? node.additionalProperties.properties) !== undefined
         ? 'mapping, see below'
         : 'mapping of text';
     default:
@@ -136,6 +170,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   MCP: 'The message breaks the protocol',
   SESSION: 'Sessions of clients before MCP 2026-07-28',
   ROUTE: 'No such target',
+  POLICY: 'What the configuration allows',
   UPSTREAM: 'The MCP server, or the way to it, failed',
 };
 

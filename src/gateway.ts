@@ -38,6 +38,11 @@ export interface Gateway {
   stats(): Promise<GatewayStats>;
   /** Hands changed keys to every worker, also to those that start later. */
   renewKeys(keys: KeyRing): void;
+  /**
+   * Puts another snapshot in force in every worker: what stays the same in it serves on as if nothing had happened, what it leaves out finishes what it runs.
+   * Rejects, and nothing has changed, when that cannot be done (GW_CONFIG_ROOM: not without a restart). Where it listens is not for a reload to change.
+   */
+  reload(snapshot: Snapshot): Promise<void>;
   /** Ends a data worker as a crash would, by its index; another life of it begins at once. False when that one is down already. */
   endWorker(index: number): boolean;
   /** Resolves only if a worker cannot be brought back, with the reason: the process should then end with an error. */
@@ -109,6 +114,7 @@ export async function startGateway(
       memory: fleet.memory,
       stats: () => fleet.stats(),
       renewKeys: (renewed) => fleet.renewKeys(renewed),
+      reload: (next) => fleet.reload(next),
       endWorker: (index) => fleet.endWorker(index),
       died: fleet.died,
       drain: () => fleet.drain(),

@@ -6,7 +6,7 @@ import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
 import { attachMemory, type SharedMemory } from './memory/memory.ts';
 import { createLog, type Level } from './observe/log.ts';
 import { createBunRuntime } from './runtime/bun.ts';
-import type { Port } from './runtime/runtime.ts';
+import type { Port, Runtime } from './runtime/runtime.ts';
 import type { Scanner } from './scan/contract.ts';
 import { chooseScanner } from './scan/scan.ts';
 import type { KeyRing, Snapshot } from './snapshot.ts';
@@ -44,7 +44,18 @@ export type Order =
   | ({ readonly kind: 'peer-down' } & PeerName)
   /** The keys have changed. */
   | { readonly kind: 'keys'; readonly keys: KeyRing }
+  /** Another snapshot is to follow, with its own route table: whatever can fail is to be done now. */
+  | { readonly kind: 'prepare'; readonly snapshot: Snapshot; readonly routes: SharedArrayBuffer }
+  /** It does not, after all. */
+  | { readonly kind: 'discard' }
+  /** It is in force; a notice follows once nothing runs any more that needs what it has left out. */
+  | { readonly kind: 'commit'; readonly epoch: number }
+  /** No worker needs what that snapshot has left out: it is to end, and a notice to follow. */
+  | { readonly kind: 'retire'; readonly epoch: number }
+  /** Exchanges are over, the listener is still there to say that the gateway ends. */
   | { readonly kind: 'drain' }
+  /** All workers are drained: the listener goes too. */
+  | { readonly kind: 'close' }
   | { readonly kind: 'stats' };
 
 /** What it answers. */
@@ -62,6 +73,12 @@ export type Report =
   | { readonly kind: 'drained' }
   | { readonly kind: 'stats'; readonly stats: DataPlaneStats };
 
+/** What it tells unasked, after a commit and after a retire. */
+export interface Notice {
+  readonly kind: 'settled' | 'retired';
+  readonly epoch: number;
+}
+
 /** A fault as the main thread is to hear of it. */
 function failed(thrown: unknown): Report {
   const error = toGatewayError(thrown);
@@ -76,9 +93,21 @@ function failed(thrown: unknown): Report {
 export interface Plane extends PeerEvents {
   listen(address: PlaneAddress): { readonly host: string; readonly port: number };
   renewKeys(keys: KeyRing): void;
+  prepare(snapshot: Snapshot, routes: SharedArrayBuffer): void;
+  discard(): void;
+  /** Resolves when nothing runs any more that needs what the snapshot has left out. */
+  commit(epoch: number): Promise<void>;
+  /** Resolves when that has ended. */
+  retire(epoch: number): Promise<void>;
   stats(): DataPlaneStats;
-  drain(): Promise<void>;
+  /** Ends everything but the listener. */
+  quiesce(): Promise<void>;
+  /** Ends the listener. */
+  close(): Promise<void>;
 }
+
+/** Orders that are done at once, and whose report says no more than that. */
+type NotedOrder = Exclude<Order, { readonly kind: 'start' | 'drain' | 'close' | 'stats' }>;
 
 /** A plane that is ready to listen, and what it scans with. */
 interface Made {
@@ -90,9 +119,11 @@ interface Made {
 /** Answers orders: each with exactly one report, in their order. `make` builds the plane of a start order. */
 export function orderTaker(
   make: (order: StartOrder) => Made,
-  report: (message: Report) => void,
+  report: (message: Report | Notice) => void,
 ): (order: Order, ports?: readonly Port[]) => void {
   let plane: Plane | null = null;
+  const notice = (kind: Notice['kind'], epoch: number, done: Promise<void>): void =>
+    void done.then(() => report({ kind, epoch }));
   const meet = (on: Plane, { worker, generation }: PeerName, port: Port | undefined): void =>
     on.peerUp(worker, generation, must(port, 'the port of a peer'));
   const start = (order: StartOrder, ports: readonly Port[]): Report => {
@@ -105,18 +136,25 @@ export function orderTaker(
     const { name, kernel } = made.scanner;
     return { kind: 'ready', host, port, scanner: name, kernel, reason: made.reason };
   };
+  const serveOrder = (on: Plane, order: NotedOrder, ports: readonly Port[]): void => {
+    if (order.kind === 'keys') on.renewKeys(order.keys);
+    else if (order.kind === 'prepare') on.prepare(order.snapshot, order.routes);
+    else if (order.kind === 'discard') on.discard();
+    else if (order.kind === 'commit') notice('settled', order.epoch, on.commit(order.epoch));
+    else if (order.kind === 'retire') notice('retired', order.epoch, on.retire(order.epoch));
+    else if (order.kind === 'peer-up') meet(on, order, ports[0]);
+    else on.peerDown(order.worker, order.generation);
+  };
   const take = async (order: Order, ports: readonly Port[]): Promise<Report> => {
     try {
       if (order.kind === 'start') return start(order, ports);
-      if (order.kind === 'drain') {
-        await plane?.drain();
+      if (order.kind === 'drain' || order.kind === 'close') {
+        await (order.kind === 'drain' ? plane?.quiesce() : plane?.close());
         return { kind: 'drained' };
       }
       if (plane === null) throw new GatewayError('GW_RUNTIME_WORKER', 'it serves nothing yet');
       if (order.kind === 'stats') return { kind: 'stats', stats: plane.stats() };
-      if (order.kind === 'keys') plane.renewKeys(order.keys);
-      else if (order.kind === 'peer-up') meet(plane, order, ports[0]);
-      else plane.peerDown(order.worker, order.generation);
+      serveOrder(plane, order, ports);
       return { kind: 'noted' };
     } catch (thrown) {
       return failed(thrown);
@@ -130,8 +168,8 @@ export function orderTaker(
   };
 }
 
-function serve(): void {
-  const runtime = createBunRuntime();
+/** Serves the main thread's orders in this world; does nothing where no thread was started. */
+export function serveOrders(runtime: Runtime): void {
   const { scope } = runtime;
   if (scope === null) return;
   const make = (order: StartOrder): Made => {
@@ -151,4 +189,4 @@ function serve(): void {
   scope.onMessage((message, ports) => take(message as Order, ports));
 }
 
-serve();
+serveOrders(createBunRuntime());

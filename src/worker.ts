@@ -1,40 +1,31 @@
-// The data plane of one thread: upstreams, targets, pipeline and fronts over one snapshot.
-// Called by thread.ts (in a worker) and gateway.ts (for `sluice stdio`). Promises: starts listening or throws; drain lets running exchanges
-// finish, ends event streams, sessions and children within the bound; no child outlives it.
+// The data plane of one thread: upstreams, targets, pipeline and fronts, over one snapshot after the other.
+// Called by thread.ts (in a worker) and gateway.ts (for `sluice stdio`). Promises: starts listening or throws; a snapshot is taken up between two turns of the
+// event loop; drain lets running exchanges finish, ends event streams, sessions and children within the bound; no child outlives it.
 
 import hyperid from 'hyperid';
 import { assert } from './base/assert.ts';
 import { LIMITS } from './base/limits.ts';
 import { Handles } from './bridge/handles.ts';
-import type { Member } from './bridge/member.ts';
 import { freshKeyRing, Sealer } from './bridge/seal.ts';
-import type { SessionTools } from './bridge/session.ts';
 import { createMemory, type PlaneMemory, soloShape } from './memory/memory.ts';
 import type { Log } from './observe/log.ts';
-import { Aggregate } from './proxy/aggregate.ts';
 import { Envelopes } from './proxy/envelopes.ts';
 import { Handover } from './proxy/handover.ts';
 import { Pipeline } from './proxy/pipeline.ts';
-import { Single } from './proxy/single.ts';
-import type { Target } from './proxy/target.ts';
-import { type EndpointRoutes, Routes } from './route/match.ts';
 import { RouteTable, routesOf } from './route/table.ts';
 import type { Listener, Port, Runtime, TimerId } from './runtime/runtime.ts';
 import type { Scanner } from './scan/contract.ts';
 import { Front } from './server/http.ts';
 import { Recorder } from './server/record.ts';
+import { ssePath } from './server/sse-place.ts';
 import { StdioFront } from './server/stdio.ts';
 import type { EndpointSpec, KeyRing, Snapshot } from './snapshot.ts';
-import type { UpstreamParts } from './upstream/create.ts';
 import { servePeers } from './upstream/peer.ts';
 import { PeerLink } from './upstream/peer-link.ts';
 import { ONLY_WORKER, type PeerEvents, type WorkerPlace } from './upstream/peers.ts';
 import { cellsOf } from './upstream/spec.ts';
-import type { Upstream, UpstreamStats } from './upstream/upstream.ts';
-import { createMembers } from './worker/members.ts';
-
-/** Name and version that the gateway gives itself where it speaks for many servers. */
-const SELF = Object.freeze({ name: 'sluice', version: '0.1.0' });
+import type { UpstreamStats } from './upstream/upstream.ts';
+import { Roster } from './worker/roster.ts';
 
 /** What a data plane is made of. */
 export interface DataPlaneOptions {
@@ -73,16 +64,14 @@ const NODE = 0;
 
 const SWEEP_MS = LIMITS.keepAliveCommentMs;
 
-/** Everything that one thread needs to serve a snapshot. */
+/** Everything that one thread needs to serve snapshots. */
 export class DataPlane implements PeerEvents {
   readonly #runtime: Runtime;
   readonly #scanner: Scanner;
-  readonly #snapshot: Snapshot;
   readonly #log: Log;
-  readonly #members: readonly Member[];
+  readonly #roster: Roster;
   readonly #sealer: Sealer;
   readonly #handles: Handles;
-  readonly #targets: ReadonlyMap<string, Target>;
   readonly #pipeline: Pipeline;
   readonly #front: Front;
   readonly #spare = new Envelopes();
@@ -91,8 +80,6 @@ export class DataPlane implements PeerEvents {
   readonly #recorder: Recorder;
   /** To the other workers; null when there are none. */
   readonly #link: PeerLink | null;
-  /** Servers' upstreams in this very worker, by name. */
-  readonly #locals = new Map<string, Upstream>();
   #listener: Listener | null = null;
   #sweep: TimerId = 0;
   #stdio: StdioFront | null = null;
@@ -100,42 +87,31 @@ export class DataPlane implements PeerEvents {
   constructor(options: DataPlaneOptions) {
     this.#runtime = options.runtime;
     this.#scanner = options.scanner;
-    this.#snapshot = options.snapshot;
     this.#log = options.log;
     this.#place = options.place ?? ONLY_WORKER;
     const { clock, random } = options.runtime;
     this.#sealer = new Sealer(options.runtime, options.keys ?? freshKeyRing(random));
+    const { snapshot, memory: shared } = options;
+    const { servers, endpoints, front } = snapshot;
     const { index: worker, generation } = this.#place;
     this.#handles = new Handles(this.#sealer, clock, { node: NODE, worker, generation });
-    this.#link = this.#newLink(options.memory);
+    this.#link = this.#newLink(shared, snapshot);
     const handover = this.#link === null ? null : new Handover(this.#link, options.scanner, NODE);
-    const { servers, endpoints } = options.snapshot;
-    const memory =
-      options.memory ?? createMemory(soloShape(cellsOf(servers), endpoints.length), clock.wall());
+    const memory = shared ?? createMemory(soloShape(cellsOf(servers), endpoints.length), clock.wall());
     // Whose cells in that memory are this plane's.
-    const stripe = options.memory === undefined ? 0 : worker;
-    this.#recorder = new Recorder({ memory, worker: stripe, endpoints, clock });
-    const { sessionsMax, sessionIdleMs } = options.snapshot.front;
-    const parts: UpstreamParts = {
+    const stripe = shared === undefined ? 0 : worker;
+    this.#recorder = new Recorder({ memory, worker: stripe, snapshot, clock });
+    const upstreams = {
       ...options,
       memory,
       worker: stripe,
       link: this.#link,
-      sessionsMax,
-      sessionIdleMs,
-      nudge: (to, server) => this.#link?.nudge(to, server),
-      onLocal: (name, upstream) => this.#locals.set(name, upstream),
+      ...{ sessionsMax: front.sessionsMax, sessionIdleMs: front.sessionIdleMs },
+      nudge: (to: number, server: number) => this.#link?.nudge(to, server),
     };
-    this.#members = createMembers(parts, options.snapshot, this.#handles);
-    const table = options.routes ?? RouteTable.of(routesOf(options.snapshot)).memory;
-    const routes = new Routes(options.scanner, table);
-    this.#targets = new Map(
-      options.snapshot.endpoints.map((endpoint, index) => [
-        endpoint.path,
-        this.#target(endpoint, routes.endpoint(index)),
-      ]),
-    );
-    this.#pipeline = new Pipeline(options.scanner, this.#targets, this.#spare);
+    const table = options.routes ?? RouteTable.of(routesOf(snapshot)).memory;
+    this.#roster = new Roster({ upstreams, handles: this.#handles, spare: this.#spare }, snapshot, table);
+    this.#pipeline = new Pipeline(options.scanner, this.#roster.targets, this.#spare);
     this.#front = new Front({
       ...options,
       pipeline: this.#pipeline,
@@ -156,52 +132,32 @@ export class DataPlane implements PeerEvents {
       try {
         this.#front.keepAlive();
         this.#recorder.setWall();
-        for (const target of this.#targets.values()) target.sweep();
-        for (const { upstream } of this.#members) upstream.sweep?.();
+        for (const target of this.#roster.allTargets) target.sweep();
+        for (const { upstream } of this.#roster.allMembers) upstream.sweep?.();
       } catch (thrown) {
         this.#log.error('a sweep failed', { fault: String(thrown) });
       }
     });
   }
 
-  #newLink(memory: PlaneMemory | undefined): PeerLink | null {
+  #newLink(memory: PlaneMemory | undefined, { front }: Snapshot): PeerLink | null {
     if (memory === undefined || this.#place.count === 1) return null;
     const link = new PeerLink({
       memory,
       place: this.#place,
       clock: this.#runtime.clock,
       log: this.#log,
-      bodyBytesMax: this.#snapshot.front.bodyBytesMax,
-      onNudge: (server) => this.#members[server]?.upstream.nudged?.(),
+      bodyBytesMax: front.bodyBytesMax,
+      onNudge: (server) => this.#roster.allMembers.find(({ cell }) => cell === server)?.upstream.nudged?.(),
     });
-    servePeers(link, this.#scanner, (server) => this.#locals.get(server) ?? null);
-    const bridged = (server: string): Upstream | null =>
-      this.#members.find(({ spec }) => spec.name === server)?.upstream ?? null;
-    servePeers(link, this.#scanner, bridged, 'bridge');
+    servePeers(link, this.#scanner, (server) => this.#roster.local(server));
+    servePeers(link, this.#scanner, (server) => this.#roster.bridged(server), 'bridge');
     return link;
-  }
-
-  #target(endpoint: EndpointSpec, routes: EndpointRoutes): Target {
-    const members = endpoint.members.flatMap((index) => this.#members[index] ?? []);
-    const only = members[0];
-    if (!endpoint.prefixed && members.length === 1 && only !== undefined)
-      return new Single(only, this.#scanner, this.#spare, this.#handles);
-    const { front } = this.#snapshot;
-    const tools: SessionTools = {
-      scanner: this.#scanner,
-      clock: this.#runtime.clock,
-      random: this.#runtime.random,
-      log: this.#log,
-      sessionsMax: front.sessionsMax,
-      sessionIdleMs: front.sessionIdleMs,
-      memberTimeoutMs: front.memberTimeoutMs,
-    };
-    return new Aggregate(members, tools, SELF, { routes, sealSession: this.#handles.here });
   }
 
   /** Starts the HTTP listener; throws GW_RUNTIME_LISTEN. */
   listen(address?: PlaneAddress): { readonly host: string; readonly port: number } {
-    const { listen, front } = this.#snapshot;
+    const { listen, front } = this.#roster.snapshot;
     this.#listener = this.#runtime.listen(
       {
         transport: listen.transport,
@@ -233,7 +189,7 @@ export class DataPlane implements PeerEvents {
   serveStdio(endpoint: EndpointSpec): Promise<void> {
     const { standard, clock } = this.#runtime;
     const front = new StdioFront({
-      snapshot: this.#snapshot,
+      snapshot: this.#roster.snapshot,
       endpoint,
       serve: (exchange, body) => {
         // The session is this process's own: it is always at home.
@@ -259,33 +215,79 @@ export class DataPlane implements PeerEvents {
   stats(): DataPlaneStats {
     const upstreams: Record<string, UpstreamStats> = {};
     let sessions = 0;
-    for (const member of this.#members) {
+    for (const member of this.#roster.members) {
       const stats = member.upstream.stats();
       upstreams[member.spec.name] = stats;
       sessions += stats.sessions;
     }
-    for (const target of this.#targets.values()) sessions += target.sessions;
+    for (const target of this.#roster.allTargets) sessions += target.sessions;
     const heapBytes = this.#runtime.heapBytes();
     return { activeExchanges: this.#front.active, sessions, heapBytes, upstreams };
   }
 
+  // ── another snapshot ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Makes all that a snapshot needs besides what there is; throws when that cannot be done, and nothing has changed. */
+  prepare(snapshot: Snapshot, routes: SharedArrayBuffer): void {
+    this.#roster.prepare(snapshot, routes);
+  }
+
+  /** What was prepared is not to be. */
+  discard(): void {
+    this.#roster.discard();
+  }
+
+  /** Puts in force what was prepared, at once. Resolves when nothing runs any more that needs what it has left out, or the time for that is up. */
+  commit(): Promise<void> {
+    const leftOut = this.#roster.commit();
+    if (leftOut === null) return Promise.resolve();
+    const { snapshot } = this.#roster;
+    this.#recorder.use(snapshot);
+    this.#pipeline.use(this.#roster.targets);
+    this.#front.use(snapshot);
+    this.#front.endStreams(leftOut.closing);
+    return this.#front.settled(leftOut.needing, snapshot.front.drainMs);
+  }
+
+  /** Ends what the snapshot of that epoch has left out; resolves when it has ended. */
+  async retire(epoch: number): Promise<void> {
+    const paths = await this.#roster.retire(epoch, LIMITS.childStopGraceMs + LIMITS.childKillGraceMs);
+    this.#pipeline.use(this.#roster.targets);
+    this.#recorder.forget(paths.flatMap((path) => [path, ssePath(path)]));
+  }
+
+  // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
   /** Takes no new work, lets the running finish within the configured bound, then closes everything. */
   async drain(): Promise<void> {
-    const { drainMs } = this.#snapshot.front;
+    await this.quiesce();
+    await this.close();
+  }
+
+  /** The same but for the listener, which goes on to say that the gateway is ending. */
+  async quiesce(): Promise<void> {
+    const { drainMs } = this.#roster.snapshot.front;
     await Promise.all([
       this.#front.drain(drainMs),
       this.#stdio?.close(drainMs),
       // Other workers' calls to processes of this one.
       this.#link?.drain(drainMs),
     ]);
-    for (const target of this.#targets.values()) target.close();
+    for (const target of this.#roster.allTargets) target.close();
     this.#runtime.clock.cancel(this.#sweep);
-    await Promise.all(
-      this.#members.map((member) => member.upstream.close(LIMITS.childStopGraceMs + LIMITS.childKillGraceMs)),
-    );
+    const closeMs = LIMITS.childStopGraceMs + LIMITS.childKillGraceMs;
+    await Promise.all(this.#roster.allMembers.map((member) => member.upstream.close(closeMs)));
     // Nothing is kept from workers that are still at it; they are refused what is closed here, until this thread ends.
     await this.#link?.settle(LIMITS.peerWaitMs);
-    this.#listener?.stop();
+  }
+
+  /** Closes the listener once the replies that are on their way have left. */
+  async close(): Promise<void> {
+    const listener = this.#listener;
+    if (listener === null) return;
+    const late = new Promise<void>((resolve) => this.#runtime.clock.after(LIMITS.listenerCloseMs, resolve));
+    await Promise.race([listener.drain(), late]);
+    listener.stop();
   }
 
   /** Closes everything at once. */
@@ -293,6 +295,6 @@ export class DataPlane implements PeerEvents {
     this.#link?.stop();
     this.#runtime.clock.cancel(this.#sweep);
     this.#listener?.stop();
-    for (const member of this.#members) void member.upstream.close(0);
+    for (const member of this.#roster.allMembers) void member.upstream.close(0);
   }
 }

@@ -9,6 +9,7 @@ import { loadCharts } from '../bench/charts.ts';
 import { compareRuns, renderComparison } from '../bench/compare.ts';
 import { answerTo } from '../bench/macro/answer.ts';
 import { benchBridging } from '../bench/macro/bridging.ts';
+import { benchCached } from '../bench/macro/cached.ts';
 import { CALL_BODY, REPLY_BODY } from '../bench/macro/call.ts';
 import { latenciesIn } from '../bench/macro/h2load.ts';
 import { http2Request } from '../bench/macro/http2-bytes.ts';
@@ -38,6 +39,7 @@ import { renderPage } from '../bench/page.ts';
 import {
   type BenchResult,
   checksumOf,
+  figureOf,
   formatFigure,
   median,
   renderTable,
@@ -491,6 +493,24 @@ test('bridging, toy size: every pair of eras is served, over HTTP and over stdio
     'stdio: legacy client, modern server (bridged)',
   ]);
   for (const row of result.rows) expect(Number(row.figures['calls/s'])).toBeGreaterThan(0);
+}, 60_000);
+
+test('cache, toy size: what is kept is served, and the server is not asked', async () => {
+  const options = { rounds: 1, secondsPerRound: 5, warmUpSeconds: 0, connections: 4, callsMax: 100 };
+  const result = await benchCached(options);
+  show(result);
+  expect(result.rows.map((row) => row.name)).toEqual(
+    ['tools/list', 'resources/read'].flatMap((method) => [
+      `${method}, not cached`,
+      `${method}, cached`,
+      `${method}, cached / not cached`,
+    ]),
+  );
+  for (const method of ['tools/list', 'resources/read']) {
+    expect(figureOf(result, `${method}, not cached`, 'hit ratio')).toBe(0);
+    // Asked once, and once again when the subscription begins; those that wait for the first answer count as hits.
+    expect(figureOf(result, `${method}, cached`, 'hit ratio')).toBeGreaterThan(0.9);
+  }
 }, 60_000);
 
 test('the load of wrk carries the headers that a modern call needs', () => {

@@ -24,6 +24,8 @@ const ROOT = join(import.meta.dir, '..', '..');
 const MB = 1024 * 1024;
 const SETTLE_MS = 300;
 const PEER_ROUNDS = 3;
+/** Times that the upstream is killed. */
+const KILLS = 50;
 
 /** Measures it. */
 export async function benchStartup(options: StartupOptions): Promise<BenchResult> {
@@ -62,11 +64,11 @@ export async function benchStartup(options: StartupOptions): Promise<BenchResult
   } finally {
     await echo.stop();
   }
-  rows.push(await recovery(options.rounds));
+  rows.push(await recovery(options.toy ? options.rounds : KILLS));
   rows.push(installRow());
   return {
     title: 'start, stop, recovery, install',
-    method: `medians of ${options.rounds} processes (${PEER_ROUNDS} of each peer); listening: its ready line, or its port takes connections; answered: first call that came through from the upstream; drained: SIGTERM to the end, idle; recovered: from the upstream's return to the first call that succeeds`,
+    method: `medians of ${options.rounds} processes (${PEER_ROUNDS} of each peer); listening: its ready line, or its port takes connections; answered: first call that came through from the upstream; drained: SIGTERM to the end, idle; recovered: from the upstream's return to the first call that succeeds, ${options.toy ? options.rounds : KILLS} times`,
     rows,
     checksum: checksumOf('startup'),
     ...(notes.length > 0 && { notes }),

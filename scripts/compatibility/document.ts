@@ -19,6 +19,18 @@ revisions up to 2025-11-25 (SDK v1), *modern* ones 2026-07-28 alone (SDK v2). \`
 that made this page; any other cell names the note that says why it cannot.
 `;
 
+const FOOT = `## What no gateway can keep
+
+Between a client and a server of different eras, since one of the two protocols has no words for it:
+
+- a question of a legacy server while no call is under way, or while it cannot be told which of several calls it belongs to: a modern client is asked in the answer to
+  a call, or not at all. The server is told that the client cannot be asked;
+- log messages of a legacy server that belong to no call: a modern client hears those of its own calls;
+- \`notifications/roots/list_changed\` and progress notifications of a legacy client: modern servers know neither;
+- the tasks of revision 2025-11-25, which are not those of the later extension;
+- what was sent on an event stream while nobody read it, where the server keeps nothing to take it up again from.
+`;
+
 /** The page. */
 export function compatibilityPage(rows: readonly ClientCells[]): string {
   const notes: string[] = [];
@@ -41,5 +53,5 @@ export function compatibilityPage(rows: readonly ClientCells[]): string {
     return [`## ${client.title}`, '', head, rule, ...lines, ''].join('\n');
   });
   const list = notes.map((why, at) => `${at + 1}. ${why[0]?.toUpperCase()}${why.slice(1)}.`);
-  return [HEAD, ...parts, ...(list.length === 0 ? [] : ['## Notes', '', ...list, ''])].join('\n');
+  return [HEAD, ...parts, ...(list.length === 0 ? [] : ['## Notes', '', ...list, '']), FOOT].join('\n');
 }

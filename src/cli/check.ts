@@ -1,17 +1,22 @@
 // `sluice check`: validates a configuration and prints what it amounts to.
 // Called by program.ts. Promises: starts nothing, connects to nothing; secrets are not printed; exit code 2 when refused.
-import { type LoadedConfig, loadConfig } from '../control/load.ts';
+import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
+import { resolvePath } from '../control/place.ts';
+import { type Plan, planReload, planRows, type Settings } from '../control/plan.ts';
 import { isSecret, type KeyPath, keyText, noteLine } from '../control/problem.ts';
+import type { ViewSpec } from '../mcp/view.ts';
 import type { Transport } from '../runtime/runtime.ts';
 import type { EndpointSpec } from '../snapshot.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
 import { findConfig, NO_CONFIG, prepare, printProblems, type Ready } from './configure.ts';
-import { columns, createPaint } from './paint.ts';
+import { columns, createPaint, type Paint } from './paint.ts';
 import { EXIT, type World } from './world.ts';
 
 /** Options as the command line gives them. */
 export interface CheckOptions {
   readonly config?: string;
+  /** The configuration that a gateway runs by. */
+  readonly against?: string;
   readonly json?: boolean;
 }
 
@@ -23,17 +28,33 @@ export async function check(world: World, options: CheckOptions): Promise<number
     else world.err(`sluice: ${NO_CONFIG}\n`);
     return EXIT.usage;
   }
-  const loaded = await loadConfig(world.runtime.files, { ...found, env: world.env });
-  if (!loaded.ok) {
-    if (options.json === true) world.out(json(loaded));
-    else printProblems(world, loaded);
-    return EXIT.usage;
-  }
+  const running = options.against === undefined ? null : await runningBy(world, options.against, options);
+  if (options.against !== undefined && running === null) return EXIT.usage;
+  // What a gateway reloads stands where the file stands that it runs by.
+  const place = options.against === undefined ? {} : { place: resolvePath(world.cwd, options.against) };
+  const loaded = await loadConfig(world.runtime.files, { ...found, ...place, env: world.env });
+  if (!loaded.ok) return refused(world, loaded, options);
   const ready = prepare(world, loaded, {});
   if (ready === null) return EXIT.usage;
-  const report = describe(found.path, loaded, ready);
+  const plan = running === null ? null : planReload(running, ready, world.env).plan;
+  const report = { ...describe(found.path, loaded, ready), ...(plan !== null && { plan }) };
   world.out(options.json === true ? json(report) : reportText(report, world.isColourWanted()));
   return EXIT.ok;
+}
+
+/** The settings of the file that a gateway runs by; null after the reason was printed. */
+async function runningBy(world: World, named: string, options: CheckOptions): Promise<Settings | null> {
+  const source = { path: resolvePath(world.cwd, named), shown: named, env: world.env };
+  const loaded = await loadConfig(world.runtime.files, source);
+  if (loaded.ok) return prepare(world, loaded, {});
+  refused(world, loaded, options);
+  return null;
+}
+
+function refused(world: World, loaded: RefusedConfig, { json: asJson }: CheckOptions): number {
+  if (asJson === true) world.out(json(loaded));
+  else printProblems(world, loaded);
+  return EXIT.usage;
 }
 
 function json(value: unknown): string {
@@ -52,11 +73,15 @@ export interface CheckReport {
     readonly path: string;
     readonly servers: readonly string[];
     readonly prefixed: boolean;
+    /** What it shows and how, where that is not everything by the rule. */
+    readonly view?: ViewSpec;
   }[];
   readonly servers: readonly { readonly name: string; readonly transport: string; readonly target: string }[];
   readonly disabled: readonly string[];
   readonly settings: readonly Setting[];
   readonly notes: readonly string[];
+  /** What a gateway would do that runs by another configuration. */
+  readonly plan?: Plan;
 }
 
 /** One effective value and who decided it; `line` is 0 for a default. */
@@ -71,10 +96,11 @@ function describe(file: string, loaded: LoadedConfig, ready: Ready): CheckReport
   const { snapshot } = ready;
   const { listen, servers } = snapshot;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-  const endpoint = ({ path, members, prefixed }: EndpointSpec) => ({
+  const endpoint = ({ path, members, prefixed, view }: EndpointSpec) => ({
     path,
     servers: members.map((index) => servers[index]?.name ?? ''),
     prefixed,
+    ...(view !== undefined && { view }),
   });
   return {
     ok: true,
@@ -123,14 +149,40 @@ function settingsOf(loaded: LoadedConfig): Setting[] {
   return settings;
 }
 
+/** How names look at an endpoint, and what of its servers it shows. */
+function looksText(prefixed: boolean, servers: number, view: ViewSpec | undefined): string {
+  const words: string[] = [];
+  if (prefixed) words.push('names as server__tool');
+  else if (servers > 1)
+    words.push('own names; of two alike the first server keeps it, the other is server__tool');
+  for (const kind of ['tools', 'prompts', 'resources'] as const) {
+    const chosen = view?.[kind];
+    if (chosen === undefined) continue;
+    const { allow, deny } = chosen;
+    const counts = [
+      allow === null ? '' : `${allow.length} allowed`,
+      deny.length === 0 ? '' : `${deny.length} denied`,
+      'rename' in chosen ? countText(chosen.rename, 'renamed') : '',
+      'override' in chosen ? countText(chosen.override, 'described anew') : '',
+    ].filter((word) => word !== '');
+    if (counts.length > 0) words.push(`${kind}: ${counts.join(', ')}`);
+  }
+  return words.length === 0 ? '' : ` (${words.join('; ')})`;
+}
+
+function countText(table: object | undefined, what: string): string {
+  const count = Object.keys(table ?? {}).length;
+  return count === 0 ? '' : `${count} ${what}`;
+}
+
 /** The report for people: what is served where, and the settings that are not the default. */
 export function reportText(report: CheckReport, colour: boolean): string {
   const paint = createPaint(colour);
-  const rows = report.endpoints.map(({ path, servers, prefixed }) => {
+  const rows = report.endpoints.map(({ path, servers, prefixed, view }) => {
     const only = report.servers.find((server) => path === `/mcp/${server.name}`);
     const what =
       only === undefined
-        ? `${servers.join(', ')}${prefixed ? ' (names as server__tool)' : ''}`
+        ? `${servers.join(', ')}${looksText(prefixed, servers.length, view)}`
         : `${only.transport.padEnd(5)}  ${only.target}`;
     return [`  ${paint.accent(report.url + path)}`, what];
   });
@@ -146,6 +198,24 @@ export function reportText(report: CheckReport, colour: boolean): string {
     `\nServed by ${report.workers} data worker${report.workers === 1 ? '' : 's'} over ${report.transport}\n`,
     report.disabled.length === 0 ? '' : `\nDisabled: ${report.disabled.join(', ')}\n`,
     lines.length === 0 ? '' : `\nSettings that the file decides:\n${columns(lines)}`,
+    report.plan === undefined ? '' : planText(report.plan, paint),
     report.notes.length === 0 ? '' : `\nNotes:\n${report.notes.map((note) => `  ${note}\n`).join('')}`,
   ].join('');
+}
+
+const PLAN_WORDS: Readonly<Record<string, string>> = {
+  starts: 'starts',
+  stops: 'stops',
+  changes: 'changes',
+  applies: 'takes up',
+  waits: 'waits for a restart',
+};
+
+/** What a reload would do. */
+function planText(plan: Plan, paint: Paint): string {
+  const rows = planRows(plan).map(([what, whom]) => [
+    `  ${paint.accent(PLAN_WORDS[what] ?? what)}`,
+    whom.join(', '),
+  ]);
+  return rows.length === 0 ? '\nA reload would change nothing\n' : `\nA reload:\n${columns(rows)}`;
 }

@@ -4,12 +4,12 @@
 import { compile } from '../control/compile.ts';
 import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
 import { resolvePath } from '../control/place.ts';
+import type { Settings, Wanted } from '../control/plan.ts';
 import { noteLine, problemLine } from '../control/problem.ts';
 import { type Config, SOCKETS_RULE, speaksMore } from '../control/schema.ts';
 import type { Level } from '../observe/log.ts';
 import type { Transport } from '../runtime/runtime.ts';
 import { isScanPreference } from '../scan/preference.ts';
-import type { Snapshot } from '../snapshot.ts';
 import { type World, workersWanted } from './world.ts';
 
 /** Names looked for in the working directory, in this order. */
@@ -68,8 +68,13 @@ Make one: write sluice.yaml with the lines
     files: { command: npx, args: [-y, "@modelcontextprotocol/server-filesystem", "."] }
 or name the mcpServers file of a client you have: --config ~/.cursor/mcp.json`;
 
+/** A configuration, and the file that it is from. */
+export interface NamedConfig extends LoadedConfig {
+  readonly found: FoundConfig;
+}
+
 /** Finds and loads; null after the reason was printed (then the exit code is 2). */
-export async function loadNamed(world: World, named: string | undefined): Promise<LoadedConfig | null> {
+export async function loadNamed(world: World, named: string | undefined): Promise<NamedConfig | null> {
   const found = await findConfig(world, named);
   if (found === null) {
     world.err(`sluice: ${NO_CONFIG}\n`);
@@ -81,7 +86,7 @@ export async function loadNamed(world: World, named: string | undefined): Promis
     return null;
   }
   for (const note of loaded.notes) world.err(`note: ${noteLine(note)}\n`);
-  return loaded;
+  return { ...loaded, found };
 }
 
 /** Prints every problem, one a line. */
@@ -100,9 +105,8 @@ export interface Overrides {
   readonly log?: Level;
 }
 
-/** A configuration that is ready to serve. */
-export interface Ready {
-  readonly snapshot: Snapshot;
+/** A configuration that is ready to serve, what the command line says included. */
+export interface Ready extends Settings {
   readonly level: Level;
   readonly scan: Config['scan'];
   /** Data workers to start. */
@@ -111,44 +115,58 @@ export interface Ready {
   readonly dataDir: string | null;
 }
 
-/** Compiles a configuration under the overrides; null after the reason was printed (then the exit code is 2). */
+/** Compiles a configuration under the overrides; null after the reason was told (then the exit code is 2), which is printed unless told otherwise. */
 export function prepare(
   world: World,
-  loaded: Pick<LoadedConfig, 'config' | 'material'>,
+  loaded: Wanted,
   overrides: Overrides,
+  tell: (reason: string) => void = (reason) => world.err(`sluice: ${reason}\n`),
 ): Ready | null {
-  const { config, material } = loaded;
-  const { log = config.log.level, host, port, transport } = overrides;
+  const { material } = loaded;
+  const { log = loaded.config.log.level, host, port, transport } = overrides;
   const listen = {
-    ...config.listen,
+    ...loaded.config.listen,
     ...(host !== undefined && { host }),
     ...(port !== undefined && { port }),
     ...(transport !== undefined && { transport }),
   };
   if (listen.transport === 'sockets' && speaksMore(listen)) {
-    world.err(`sluice: cannot use --transport sockets here; allowed: uwebsockets, ${SOCKETS_RULE}\n`);
+    tell(`cannot use --transport sockets here; allowed: uwebsockets, ${SOCKETS_RULE}`);
     return null;
   }
-  const workers = workersWanted(world, overrides.workers ?? config.workers);
-  const scan = scanPreference(world, config.scan);
+  const asked = overrides.workers ?? loaded.config.workers;
+  const config: Config = { ...loaded.config, listen, workers: asked, log: { level: log } };
+  const workers = workersWanted(world, asked);
+  const scan = scanPreference(world, config.scan, tell);
   if (scan === null) return null;
-  const snapshot = compile({
-    config: { ...config, listen },
-    material,
-    env: world.env,
-    epoch: 1,
-  });
+  const snapshot = compile({ config, material, env: world.env, epoch: 1 });
   if (snapshot.servers.length === 0) {
-    world.err('sluice: cannot serve: every server of the configuration is disabled\n');
+    tell('cannot serve: every server of the configuration is disabled');
     return null;
   }
-  return { snapshot, level: log, scan, workers, dataDir: config.dataDir ?? homeState(world) };
+  const dataDir = config.dataDir ?? homeState(world);
+  return { config, material, snapshot, level: log, scan, workers, dataDir };
 }
 
-function scanPreference(world: World, configured: Config['scan']): Config['scan'] | null {
+function scanPreference(
+  world: World,
+  configured: Config['scan'],
+  tell: (reason: string) => void,
+): Config['scan'] | null {
   const asked = world.env.SLUICE_SCAN ?? '';
   if (asked === '') return configured;
   if (isScanPreference(asked)) return asked;
-  world.err(`sluice: cannot use SLUICE_SCAN: found '${asked}'; allowed: auto, addon, portable\n`);
+  tell(`cannot use SLUICE_SCAN: found '${asked}'; allowed: auto, addon, portable`);
   return null;
+}
+
+/** The configuration of a file as it is now, under the same overrides; or every reason why it cannot be served, one a line as `sluice check` prints them. */
+export async function loadAgain(
+  world: World,
+  { found, overrides }: { readonly found: FoundConfig; readonly overrides: Overrides },
+): Promise<Wanted | readonly string[]> {
+  const loaded = await loadConfig(world.runtime.files, { ...found, env: world.env });
+  if (!loaded.ok) return loaded.problems.map(problemLine);
+  const reasons: string[] = [];
+  return prepare(world, loaded, overrides, (reason) => reasons.push(reason)) ?? reasons;
 }

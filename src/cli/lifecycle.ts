@@ -1,10 +1,12 @@
-// A gateway from its start to its end: ready line, welcome, drain on the first signal, stop on the second.
+// A gateway from its start to its end: ready line, welcome, reloads, drain on the first signal, stop on the second.
 // Called by serve and run. Promises: resolves to the exit code once nothing is left running.
 import { encode } from '../base/bytes.ts';
 import { KeyKeeper } from '../control/keys.ts';
-import type { WarmThreads } from '../gateway.ts';
+import { Reloader, type ReloaderParts } from '../control/reload.ts';
+import type { Gateway, WarmThreads } from '../gateway.ts';
 import { createLog, type Level, type Log, type LogOutput } from '../observe/log.ts';
 import { ssePath } from '../server/sse-place.ts';
+import type { Snapshot } from '../snapshot.ts';
 import type { Ready } from './configure.ts';
 import { EXIT, type World } from './world.ts';
 
@@ -12,6 +14,8 @@ import { EXIT, type World } from './world.ts';
 export interface ServeRequest extends Ready {
   /** Print what to try next. */
   readonly welcome: boolean;
+  /** The file that it is from, and how to read it anew; left out: there is none, and SIGHUP ends the gateway. */
+  readonly source?: { readonly path: string; readonly load: ReloaderParts['load'] };
 }
 
 /** Where log lines of this process go. */
@@ -38,6 +42,7 @@ export async function serveUntilStopped(
   const [keys, { startGateway }] = await Promise.all([keeper.refresh(), import('../gateway.ts')]);
   const gateway = await startGateway({ runtime, snapshot, log, scan, logLevel: level, workers, keys }, warm);
   keeper.watch((renewed) => gateway.renewKeys(renewed));
+  const unwatch = followSource(world, request, { gateway, log });
   // The gateway has logged why it died by then.
   const died = gateway.died.then(() => EXIT.failed);
   const stopped = Promise.race([untilStopped(world, gateway), died]);
@@ -61,8 +66,27 @@ export async function serveUntilStopped(
   try {
     return await stopped;
   } finally {
+    unwatch();
     keeper.close();
   }
+}
+
+/** Takes up what changes in the configuration's file, at once and on SIGHUP. Returns what ends that. */
+function followSource(
+  world: World,
+  request: ServeRequest,
+  { gateway, log }: { readonly gateway: Gateway; readonly log: Log },
+): () => void {
+  const { source } = request;
+  if (source === undefined) return () => undefined;
+  const { files, clock } = world.runtime;
+  const apply = (snapshot: Snapshot): Promise<void> => gateway.reload(snapshot);
+  const reloader = new Reloader({ load: source.load, apply, env: world.env, log, clock }, request);
+  world.onReloadSignal(() => void reloader.request('signal'));
+  const unwatch = files.watch(source.path, () => void reloader.request('file'));
+  // It may have changed while the gateway started.
+  void reloader.request('file');
+  return unwatch;
 }
 
 /** The part of a gateway that a signal needs. */

@@ -1,7 +1,8 @@
 // `sluice list`: the tools of a running gateway.
 // Called by program.ts. Promises: one tool a line for people, the tools as the gateway lists them with --json.
 import type { Client } from '@modelcontextprotocol/client';
-import { REQUEST, withGateway } from './client.ts';
+import { RENAMED_META } from '../mcp/merge-lists.ts';
+import { fieldOf, REQUEST, withGateway } from './client.ts';
 import { columns, createPaint, printable } from './paint.ts';
 import { EXIT, type World } from './world.ts';
 
@@ -9,6 +10,7 @@ import { EXIT, type World } from './world.ts';
 export interface ListOptions {
   readonly url: string;
   readonly server?: string;
+  readonly endpoint?: string;
   readonly json?: boolean;
 }
 
@@ -24,25 +26,39 @@ const PAGES_MAX = 1000;
 
 /** Runs the command; resolves to the exit code. */
 export async function list(world: World, options: ListOptions): Promise<number> {
-  return withGateway(world, { url: options.url, server: options.server }, async (client) => {
-    const tools = await allTools(client);
+  const { url, server, endpoint } = options;
+  return withGateway(world, { url, server: server ?? endpoint }, async (client) => {
+    const renamed = new Map<string, string>();
+    const tools = await allTools(client, renamed);
     if (options.json === true) world.out(`${JSON.stringify(tools, null, 2)}\n`);
-    else world.out(toolTable(tools, options.server, world.isColourWanted()));
+    else world.out(toolTable(tools, server, world.isColourWanted()) + renamedLines(renamed));
     return EXIT.ok;
   });
 }
 
-/** Every page of tools/list. */
-export async function allTools(client: Client): Promise<ListedTool[]> {
+/** Every page of tools/list; `renamed` gets the names that are not as the rule has it, and what they stand for. */
+export async function allTools(client: Client, renamed?: Map<string, string>): Promise<ListedTool[]> {
   const tools: ListedTool[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < PAGES_MAX; page++) {
     const result = await client.listTools(cursor === undefined ? {} : { cursor }, REQUEST);
     tools.push(...result.tools);
+    for (const [name, own] of Object.entries(fieldOf(result._meta, RENAMED_META) ?? {}))
+      renamed?.set(name, String(own));
     cursor = result.nextCursor;
     if (cursor === undefined) break;
   }
   return tools;
+}
+
+/** Which names were taken by an earlier server or too long; nothing when none was. */
+export function renamedLines(renamed: ReadonlyMap<string, string>): string {
+  if (renamed.size === 0) return '';
+  const rows = [...renamed].map(([name, full]) => {
+    const [owner, own] = splitName(full, undefined);
+    return [`  ${printable(name)}`, `is ${printable(own)} of ${printable(owner)}`];
+  });
+  return `\nNames that were taken or too long:\n${columns(rows)}`;
 }
 
 /** Lines for people: server, tool, what it does. Names without a server (one server, no prefix) stand alone. */

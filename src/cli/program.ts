@@ -128,11 +128,13 @@ function addCheck(program: Command, world: World, done: (exitCode: number) => vo
     .command('check')
     .description('Validate a configuration and print what it amounts to. Starts nothing.')
     .addOption(configOption())
+    .option('--against <file>', 'the configuration that a gateway runs by: print what a reload would change')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       examples([
         'sluice check',
+        'sluice check --config new.yaml --against sluice.yaml',
         'sluice check --config ~/.cursor/mcp.json',
         'sluice check --json | jq .servers',
       ]),
@@ -145,11 +147,17 @@ function addList(program: Command, world: World, done: (exitCode: number) => voi
     .command('list')
     .description('List the tools of a running gateway.')
     .option('--url <url>', 'where the gateway is', DEFAULT_URL)
-    .option('--server <name>', 'only the tools of this server')
+    .addOption(new Option('--server <name>', 'only the tools of this server').conflicts('endpoint'))
+    .option('--endpoint <name>', 'the tools that this endpoint of the configuration shows')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      examples(['sluice list', 'sluice list --server clock', 'sluice list --json | jq -r .[].name']),
+      examples([
+        'sluice list',
+        'sluice list --server clock',
+        'sluice list --endpoint ops',
+        'sluice list --json | jq -r .[].name',
+      ]),
     )
     .action(async (options) => done(await (await import('./list.ts')).list(world, options)));
 }

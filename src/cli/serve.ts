@@ -16,10 +16,10 @@ export async function serve(world: World, options: ServeOptions): Promise<number
   const { workers = 'auto' } = options;
   const { warmUp } = await import('../gateway.ts');
   const warm = warmUp(world.runtime, workersWanted(world, workers));
-  const { loadNamed, prepare } = await import('./configure.ts');
+  const { loadAgain, loadNamed, prepare } = await import('./configure.ts');
   const loaded = await loadNamed(world, options.config);
   const ready = loaded === null ? null : prepare(world, loaded, options);
-  if (ready === null) {
+  if (loaded === null || ready === null) {
     warm.discard();
     return EXIT.usage;
   }
@@ -27,5 +27,7 @@ export async function serve(world: World, options: ServeOptions): Promise<number
     world.err(
       'note: nothing is kept: set dataDir, or HOME in the environment, so that sessions outlive a restart\n',
     );
-  return serveUntilStopped(world, { ...ready, welcome: options.welcome === true }, warm);
+  const { found } = loaded;
+  const source = { path: found.path, load: () => loadAgain(world, { found, overrides: options }) };
+  return serveUntilStopped(world, { ...ready, welcome: options.welcome === true, source }, warm);
 }

@@ -24,6 +24,8 @@ export interface World {
   isStdinTerminal(): boolean;
   /** Calls back on each SIGINT, SIGTERM or SIGHUP, with the exit code that stands for it. */
   onStopSignal(callback: (exitCode: number) => void): void;
+  /** From now on SIGHUP asks for a reload instead, unless it says that the terminal is gone. */
+  onReloadSignal(callback: () => void): void;
   /** Milliseconds since the process began, whole. */
   sinceStartMs(): number;
 }

@@ -7,11 +7,11 @@ import { createMemory, type PlaneMemory, sharedOf } from '../memory/memory.ts';
 import { clearWorker } from '../memory/reclaim.ts';
 import { clearRings, setLife } from '../memory/workers.ts';
 import type { Level, Log } from '../observe/log.ts';
-import { RouteTable, routesOf } from '../route/table.ts';
 import type { Port, Runtime } from '../runtime/runtime.ts';
 import type { KeyRing, Snapshot } from '../snapshot.ts';
 import type { Order, PeerName, Report } from '../thread.ts';
 import type { DataPlaneStats, PlaneAddress } from '../worker.ts';
+import { Changeover, type Hand } from './changeover.ts';
 import { Restarts } from './restarts.ts';
 import { memoryShape, sumStats } from './shape.ts';
 import { type ThreadLink, unexpected } from './thread-link.ts';
@@ -66,7 +66,7 @@ interface Slot {
 export class Fleet {
   readonly #parts: FleetParts;
   readonly memory: PlaneMemory;
-  readonly #routes: RouteTable;
+  readonly #changeover: Changeover;
   readonly #slots: readonly Slot[];
   #address: PlaneAddress;
   #keys: KeyRing;
@@ -82,7 +82,7 @@ export class Fleet {
     this.#address = parts.address;
     this.#keys = parts.keys;
     this.memory = createMemory(memoryShape(snapshot, workers), runtime.clock.wall());
-    this.#routes = RouteTable.of(routesOf(snapshot));
+    this.#changeover = new Changeover(this.memory, snapshot, () => this.#hands());
     this.died = new Promise((resolve) => {
       this.#resolveDied = resolve;
     });
@@ -119,8 +119,10 @@ export class Fleet {
   /** Gives a slot's thread its life, and the others their line to it; resolves when it serves, rejects when it cannot. */
   async #launch(slot: Slot): Promise<ReadyReport> {
     const { index: worker, generation, link } = slot;
-    const { runtime, snapshot, scan, level } = this.#parts;
+    const { runtime, scan, level } = this.#parts;
+    const { snapshot, routes } = this.#changeover.inForce;
     void link.died.then((error) => this.#lost(slot, generation, error));
+    link.onNotice = (notice) => this.#changeover.noticed(worker, notice);
     const peers: PeerName[] = [];
     const ports: Port[] = [];
     for (const other of this.#slots) {
@@ -134,7 +136,7 @@ export class Fleet {
     setLife(this.memory, worker, { generation, state: 'starting' });
     const place = { index: worker, count: this.#slots.length, generation };
     const memory = sharedOf(this.memory);
-    const shared = { memory, routes: this.#routes.memory, keys: this.#keys, address: this.#address };
+    const shared = { memory, routes: routes.memory, keys: this.#keys, address: this.#address };
     const report = await link.ask({ kind: 'start', snapshot, scan, level, place, peers, ...shared }, ports);
     if (report.kind !== 'ready') throw unexpected(report);
     slot.state = 'serving';
@@ -166,6 +168,7 @@ export class Fleet {
     slot.deaths++;
     setLife(this.memory, slot.index, { generation, state: 'down' });
     const { index: worker, deaths } = slot;
+    this.#changeover.lost(worker);
     const reason = error.detail === '' ? error.message : error.detail;
     this.#parts.log.error('a data worker died', { worker, generation, deaths, reason, restartInMs: delayMs });
     if (delayMs === null) return this.#giveUp(error);
@@ -173,6 +176,7 @@ export class Fleet {
     const held = clearWorker(this.memory, worker);
     clearRings(this.memory, worker);
     await this.#pause(delayMs);
+    await this.#changeover.switching;
     // The compiler does not know that others run while this waits.
     if ((this.#phase as string) !== 'up') return;
     slot.generation++;
@@ -241,6 +245,20 @@ export class Fleet {
     for (const slot of this.#slots) if (isLaunched(slot)) void this.#tell(slot, { kind: 'keys', keys });
   }
 
+  /** Puts another snapshot in force in every worker, also in those that start later. Rejects, and nothing has changed, when that cannot be done. */
+  async reload(snapshot: Snapshot): Promise<void> {
+    if (this.#phase !== 'up') throw new GatewayError('GW_SERVER_DRAINING');
+    await this.#changeover.apply(snapshot);
+  }
+
+  #hands(): Hand[] {
+    return this.#slots.filter(isLaunched).map(({ index: worker, link }) => ({
+      worker,
+      ask: (order) => link.ask(order),
+      kill: (reason) => link.kill(reason),
+    }));
+  }
+
   /** Ends a worker as a crash would; false when there is none to end. */
   endWorker(index: number): boolean {
     const slot = this.#slots[index];
@@ -249,12 +267,15 @@ export class Fleet {
     return true;
   }
 
-  /** Lets the running exchanges of all workers finish, all at once, then ends them. */
+  /**
+   * Lets the running exchanges of all workers finish, all at once, then ends them. No listener goes before all are done: connections are spread over all of
+   * them, and what still comes is to be refused in words.
+   */
   async drain(): Promise<void> {
     if (this.#phase === 'up') this.#phase = 'draining';
-    await Promise.all(
-      this.#slots.map((slot) => (isLaunched(slot) ? this.#tell(slot, { kind: 'drain' }) : undefined)),
-    );
+    const launched = this.#slots.filter(isLaunched);
+    for (const kind of ['drain', 'close'] as const)
+      await Promise.all(launched.map((slot) => this.#tell(slot, { kind })));
     this.stop();
   }
 

@@ -5,18 +5,23 @@ import { addNumbers } from '../memory/cells.ts';
 import type { MemoryShape } from '../memory/layout.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { cellsOf } from '../upstream/spec.ts';
-import type { UpstreamStats } from '../upstream/upstream.ts';
+import type { CacheStats, UpstreamStats } from '../upstream/upstream.ts';
 import type { DataPlaneStats } from '../worker.ts';
 
-/** The shape of the memory that `workers` workers share over a snapshot. */
+/** Room for so many, and for as many more: what a reload adds needs cells of its own, and what it changes does while both are there. */
+function roomFor(count: number): number {
+  return Math.max(LIMITS.reloadCellsMin, 2 * count);
+}
+
+/** The shape of the memory that `workers` workers share over a snapshot and those that follow it. */
 export function memoryShape(snapshot: Snapshot, workers: number): MemoryShape {
   const rings = workers * (workers - 1);
   let ringBytes: number = LIMITS.ringBytesMax;
   while (rings * ringBytes > LIMITS.ringsBytesMax) ringBytes /= 2;
   return {
     workers,
-    upstreams: cellsOf(snapshot.servers),
-    endpoints: snapshot.endpoints.length,
+    upstreams: roomFor(cellsOf(snapshot.servers)),
+    endpoints: roomFor(snapshot.endpoints.length),
     ringBytes,
     journalRecords: LIMITS.journalRecords,
   };
@@ -34,8 +39,27 @@ export function sumStats(planes: readonly DataPlaneStats[]): DataPlaneStats {
     heapBytes += plane.heapBytes;
     for (const [name, stats] of Object.entries(plane.upstreams)) {
       const sum = upstreams[name];
-      upstreams[name] = sum === undefined ? stats : addNumbers(sum, stats);
+      upstreams[name] = sum === undefined ? stats : sumUpstreams(sum, stats);
     }
   }
   return { activeExchanges, sessions, heapBytes, upstreams };
+}
+
+function sumUpstreams(a: UpstreamStats, b: UpstreamStats): UpstreamStats {
+  const numbers = addNumbers(a, b);
+  const cache =
+    a.cache === undefined || b.cache === undefined ? (a.cache ?? b.cache) : sumCaches(a.cache, b.cache);
+  return cache === undefined ? numbers : { ...numbers, cache };
+}
+
+function sumCaches(a: CacheStats, b: CacheStats): CacheStats {
+  return {
+    hits: a.hits + b.hits,
+    misses: a.misses + b.misses,
+    shared: a.shared + b.shared,
+    stale: a.stale + b.stale,
+    evictions: a.evictions + b.evictions,
+    entries: a.entries + b.entries,
+    bytes: a.bytes + b.bytes,
+  };
 }

@@ -3,7 +3,7 @@
 // once, with the reason.
 import { GatewayError } from '../base/errors.ts';
 import type { Port, Runtime, WorkerHandle } from '../runtime/runtime.ts';
-import type { Order, Report } from '../thread.ts';
+import type { Notice, Order, Report } from '../thread.ts';
 
 /** The thread's entry: beside the other chunks in the bundle, else in the folder above (docs/decisions/0023-bundle.md). */
 const ENTRY = import.meta.url.endsWith('.js') ? './thread.js' : '../thread.ts';
@@ -23,6 +23,8 @@ export class ThreadLink {
   #ended: GatewayError | null = null;
   #killedFor: string | null = null;
   #resolveDied: (error: GatewayError) => void = () => undefined;
+  /** Hears what the thread tells unasked. */
+  onNotice: (notice: Notice) => void = () => undefined;
   /** Resolves only when the thread ends unasked. */
   readonly died: Promise<GatewayError>;
 
@@ -31,8 +33,8 @@ export class ThreadLink {
       this.#resolveDied = resolve;
     });
     this.#worker = runtime.startWorker(THREAD, {
-      // Only thread.ts posts here, and only reports.
-      onMessage: (message) => this.#pending.shift()?.resolve(message as Report),
+      // Only thread.ts posts here, and only these.
+      onMessage: (message) => this.#take(message as Report | Notice),
       onExit: (error) => this.#exited(error),
     });
   }
@@ -58,6 +60,11 @@ export class ThreadLink {
     if (this.#ended !== null) return;
     this.#killedFor = reason;
     this.#worker.terminate();
+  }
+
+  #take(message: Report | Notice): void {
+    if ('epoch' in message) this.onNotice(message);
+    else this.#pending.shift()?.resolve(message);
   }
 
   #exited(error: string | null): void {

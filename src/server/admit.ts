@@ -5,6 +5,15 @@ import { GatewayError } from '../base/errors.ts';
 import type { ClientHeaders } from '../exchange/client-headers.ts';
 import type { FrontSpec } from '../snapshot.ts';
 
+/** HTTP methods that an endpoint serves. */
+export const METHODS: readonly string[] = Object.freeze(['POST', 'GET', 'DELETE']);
+
+/** Of these; as a literal, because the method may be a piece of the whole head's text and keep it. */
+export function verbOf(method: string): 'POST' | 'GET' | 'DELETE' {
+  if (method === 'POST') return 'POST';
+  return method === 'GET' ? 'GET' : 'DELETE';
+}
+
 /** Host name of a Host header (port and brackets handled), lower case; null when it is malformed. */
 function hostName(header: string): string | null {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~-]+)(?::\d{1,5})?$/.exec(header);

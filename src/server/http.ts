@@ -5,17 +5,15 @@ import { GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Handles } from '../bridge/handles.ts';
 import type { ClientHeaders } from '../exchange/client-headers.ts';
 import { Exchange, type ExchangeOwner } from '../exchange.ts';
-import { listenResult } from '../mcp/merge.ts';
-import { METHOD } from '../mcp/protocol.ts';
-import { messageEvent } from '../mcp/sse.ts';
 import type { Log } from '../observe/log.ts';
 import type { Adopt, Handover } from '../proxy/handover.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
-import { checkBodyHead, checkStreamHead, Door } from './admit.ts';
+import { checkBodyHead, checkStreamHead, Door, METHODS, verbOf } from './admit.ts';
 import { corsHeaders, preflight } from './cors.ts';
+import { Crowd } from './crowd.ts';
 import { ExchangeList } from './exchanges.ts';
 import { Failures } from './failures.ts';
 import { readHeaders } from './headers.ts';
@@ -40,14 +38,22 @@ export interface FrontOptions {
   readonly recorder?: Recorder;
 }
 
+/** A snapshot as requests are admitted by it. */
+interface Admits {
+  readonly snapshot: Snapshot;
+  readonly endpoints: ReadonlyMap<string, EndpointSpec>;
+  readonly door: Door;
+  /** Headers of clients that some server is to see. */
+  readonly optional: ReadonlySet<string>;
+}
+
 const JSON_TYPE = 'application/json';
 const ALIVE = encode('{"status":"ok"}');
 const NOT_READY = encode('{"status":"draining"}');
-const METHODS: readonly string[] = Object.freeze(['POST', 'GET', 'DELETE']);
 
 /** Admits requests and counts exchanges in and out. */
 export class Front implements ExchangeOwner {
-  readonly #snapshot: Snapshot;
+  #admits: Admits;
   readonly #pipeline: Pipeline;
   readonly #handles: Handles;
   readonly #handover: Handover | null;
@@ -55,29 +61,32 @@ export class Front implements ExchangeOwner {
   readonly #log: Log;
   readonly #newId: () => string;
   readonly #recorder: Recorder | null;
-  readonly #endpoints: ReadonlyMap<string, EndpointSpec>;
-  readonly #optional: ReadonlySet<string>;
   readonly #active = new ExchangeList();
-  readonly #door: Door;
+  readonly #crowd: Crowd;
   readonly #sse: SseFront;
   readonly #failures: Failures;
   #isDraining = false;
   #onIdle: (() => void) | null = null;
 
   constructor(options: FrontOptions) {
-    this.#snapshot = options.snapshot;
+    this.#admits = admitsOf(options.snapshot);
     this.#pipeline = options.pipeline;
     this.#handles = options.handles;
     this.#handover = options.handover ?? null;
     this.#clock = options.clock;
+    this.#crowd = new Crowd(options.clock, options.snapshot.front);
     this.#log = options.log;
     this.#newId = options.newId;
     this.#recorder = options.recorder ?? null;
-    this.#endpoints = new Map(options.snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint]));
-    this.#door = new Door(options.snapshot.front);
-    this.#optional = new Set(options.snapshot.servers.flatMap((server) => server.forwardHeaders));
     this.#sse = new SseFront({ ...options, owner: this, serve: this.#enter });
     this.#failures = new Failures(options.log, options.clock);
+  }
+
+  /** Exchanges that begin from now on are born with this snapshot. */
+  use(snapshot: Snapshot): void {
+    this.#admits = admitsOf(snapshot);
+    this.#sse.use(snapshot);
+    this.#crowd.use(snapshot.front, this.#active.all());
   }
 
   /** Exchanges under way. */
@@ -88,13 +97,13 @@ export class Front implements ExchangeOwner {
   /** The listener's handler. */
   readonly handle: RequestHandler = (inbound) => {
     const { path, method } = inbound;
-    const endpoint = this.#endpoints.get(path) ?? this.#sse.at(path);
+    const endpoint = this.#admits.endpoints.get(path) ?? this.#sse.at(path);
     if (endpoint === null) return this.#elsewhere(path);
     const methods = endpoint instanceof SsePlace ? endpoint.methods : METHODS;
-    const headers = readHeaders(inbound, this.#optional);
-    const stranger = this.#door.check(headers);
+    const headers = readHeaders(inbound, this.#admits.optional);
+    const stranger = this.#admits.door.check(headers);
     if (method === 'OPTIONS')
-      return stranger === null ? preflight(headers.origin, this.#snapshot.front) : refusal(stranger);
+      return stranger === null ? preflight(headers.origin, this.#admits.snapshot.front) : refusal(stranger);
     const id = this.#newId();
     // Both keys from the start: every reply has them, and the shape of the record then never changes.
     const replyHeaders: Record<string, string> = { 'x-request-id': id, 'content-type': JSON_TYPE };
@@ -107,7 +116,7 @@ export class Front implements ExchangeOwner {
       this.#start(inbound, {
         id,
         verb: verbOf(method),
-        snapshot: this.#snapshot,
+        snapshot: this.#admits.snapshot,
         endpoint,
         headers,
         startedAtMs: this.#clock.now(),
@@ -125,6 +134,8 @@ export class Front implements ExchangeOwner {
     const { endpoint } = exchange;
     if (endpoint instanceof SsePlace) this.#sse.admit(exchange, endpoint, inbound.query);
     else this.#handles.admit(exchange);
+    const crowded = this.#crowd.enter(exchange);
+    if (crowded !== null) return exchange.refuse(crowded);
     const whole = exchange.verb === 'POST' ? inbound.wholeBody : null;
     if (whole !== null) this.#serve(exchange, whole);
     else if (exchange.verb === 'POST') {
@@ -159,19 +170,21 @@ export class Front implements ExchangeOwner {
   readonly #enter = (exchange: Exchange, body: Uint8Array): void => {
     this.#active.add(exchange);
     this.#handles.admit(exchange);
-    this.#serve(exchange, body);
+    const crowded = this.#crowd.enter(exchange);
+    if (crowded !== null) exchange.refuse(crowded);
+    else this.#serve(exchange, body);
   };
 
   /** Runs an exchange that another worker has admitted and whose session lives here; throws when there is no room. It counts like any other. */
   readonly adopt: Adopt = (admitted, body, answer) => {
     const { id, verb, headers, path, principal, session } = admitted;
-    const endpoint = this.#endpoints.get(path) ?? this.#sse.at(path);
+    const endpoint = this.#admits.endpoints.get(path) ?? this.#sse.at(path);
     const fault = endpoint === null ? new GatewayError('GW_SERVER_PATH') : this.#room();
     if (fault !== null || endpoint === null) throw fault;
     const exchange: Exchange = new Exchange({
       id,
       verb,
-      snapshot: this.#snapshot,
+      snapshot: this.#admits.snapshot,
       endpoint,
       headers,
       startedAtMs: this.#clock.now(),
@@ -189,31 +202,23 @@ export class Front implements ExchangeOwner {
 
   /** Whether there is room for one more exchange. */
   #room(): GatewayError | null {
-    const { front } = this.#snapshot;
     if (this.#isDraining) return new GatewayError('GW_SERVER_DRAINING');
-    if (this.#active.size >= front.exchangesMax)
-      return new GatewayError('GW_SERVER_BUSY', `${this.#active.size} are under way`);
-    return null;
+    return this.#crowd.refusal(this.#active.size);
   }
 
   #admitMethod(methods: readonly string[], method: string, headers: ClientHeaders): GatewayError | null {
     if (!methods.includes(method))
       return new GatewayError('GW_SERVER_METHOD', `it is ${method.slice(0, 20)}`);
-    if (method === 'POST') return checkBodyHead(headers, this.#snapshot.front);
+    if (method === 'POST') return checkBodyHead(headers, this.#admits.snapshot.front);
     return method === 'GET' ? checkStreamHead(headers) : null;
   }
 
   /** Paths that are no MCP endpoint. */
   #elsewhere(path: string): Reply {
-    if (path === '/healthz') return { status: 200, headers: { 'content-type': JSON_TYPE }, body: ALIVE };
-    if (path === '/readyz') {
-      return {
-        status: this.#isDraining ? 503 : 200,
-        headers: { 'content-type': JSON_TYPE },
-        body: this.#isDraining ? NOT_READY : ALIVE,
-      };
-    }
-    const known = this.#snapshot.endpoints.map((endpoint) => endpoint.path).slice(0, 8);
+    const headers = { 'content-type': JSON_TYPE };
+    if (path === '/readyz' && this.#isDraining) return { status: 503, headers, body: NOT_READY };
+    if (path === '/readyz' || path === '/healthz') return { status: 200, headers, body: ALIVE };
+    const known = this.#admits.snapshot.endpoints.map((endpoint) => endpoint.path).slice(0, 8);
     return refusal(new GatewayError('GW_SERVER_PATH', `known paths are ${known.join(', ')}`));
   }
 
@@ -221,7 +226,10 @@ export class Front implements ExchangeOwner {
     if (!this.#active.remove(exchange)) return;
     // The worker that has the client records it whole.
     if (exchange.isAdopted) this.#recorder?.tookOver(exchange.endpoint);
-    else this.#recorder?.record(exchange);
+    else {
+      this.#crowd.leave(exchange);
+      this.#recorder?.record(exchange);
+    }
     if (exchange.outcome === 'failed') this.#failures.tell(exchange);
     if (this.#log.enabled('debug')) {
       this.#log.debug('exchange', {
@@ -245,21 +253,27 @@ export class Front implements ExchangeOwner {
     for (const exchange of this.#active.all()) if (!exchange.isAdopted) exchange.keepAlive();
   }
 
+  /** Ends event streams at these paths, properly; what else runs there goes on. */
+  endStreams(paths: ReadonlySet<string>): void {
+    this.#sse.drain(paths);
+    this.#active.endStreams(paths);
+  }
+
+  /** Resolves when the exchanges that run at these paths are over, event streams aside, or the time is up. */
+  settled(paths: ReadonlySet<string>, withinMs: number): Promise<void> {
+    return this.#active.settled(paths, this.#clock, withinMs);
+  }
+
   /** Takes no new exchanges; resolves when the running ones are over or the time is up. Event streams, which have no end of their own, are ended. */
   drain(withinMs: number): Promise<void> {
     this.#isDraining = true;
     this.#sse.drain();
-    for (const exchange of this.#active.all()) {
-      // A connection ends its own stream.
-      if (exchange.endpoint instanceof SsePlace) continue;
-      if (exchange.verb === 'GET') exchange.close(null);
-      else if (exchange.method === METHOD.listen)
-        exchange.close(messageEvent(listenResult(exchange.requestId ?? EMPTY)));
-    }
+    this.#active.endStreams(null);
     if (this.#active.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#clock.after(withinMs, () => {
-        for (const exchange of this.#active.all()) exchange.refuse(new GatewayError('GW_SERVER_STOPPED'));
+        const stopped = new GatewayError('GW_SERVER_STOPPED');
+        for (const one of this.#active.all()) (this.#handover?.identified(one) ?? one).refuse(stopped);
         resolve();
       });
       this.#onIdle = () => {
@@ -270,10 +284,13 @@ export class Front implements ExchangeOwner {
   }
 }
 
-/** Of the three that are let through; as a literal, because the method may be a piece of the whole head's text and keep it. */
-function verbOf(method: string): Exchange['verb'] {
-  if (method === 'POST') return 'POST';
-  return method === 'GET' ? 'GET' : 'DELETE';
+function admitsOf(snapshot: Snapshot): Admits {
+  return {
+    snapshot,
+    endpoints: new Map(snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint])),
+    door: new Door(snapshot.front),
+    optional: new Set(snapshot.servers.flatMap((server) => server.forwardHeaders)),
+  };
 }
 
 /** A function of its own, because it lives as long as the exchange and would hold on to all that its surroundings know. */

@@ -1,14 +1,15 @@
 // The legacy session of a client that is connected for as long as it lasts: its id, its version, its own stream, and its second life.
 // Called by message-front.ts. Promises: one stream at a time, opened again when it ends; a session that its server has lost is begun anew once for all who wait,
 // with what the client had said (initialize, initialized, level, subscriptions); its end is told to the server.
-import { decode, EMPTY } from '../base/bytes.ts';
+import { EMPTY } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Exchange } from '../exchange.ts';
-import { isRecord, kindOf, rawKey, readMessage } from '../mcp/envelope.ts';
-import { METHOD } from '../mcp/protocol.ts';
+import { kindOf, readMessage } from '../mcp/envelope.ts';
+import { isLostSession, isLostStream } from '../mcp/lost-session.ts';
+import { SessionNotes, sessionNote } from '../mcp/session-notes.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Reply } from '../runtime/runtime.ts';
-import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { KIND, type Scanner } from '../scan/contract.ts';
 import { readTold, type Told } from './message-asked.ts';
 import { mirrorHeaders } from './message-mirror.ts';
 import { isEventStream, type RelayEnd, versionIn } from './message-relay.ts';
@@ -48,27 +49,10 @@ interface Said {
 /** Wait before an event stream that ended is opened again, unless its server wants another. */
 export const REOPEN_MS = 1_000;
 
-const NO_SESSION = /session/i;
-const METHOD_UNKNOWN = -32601;
-
-/** True when a reply to a legacy message says that its server does not know the session, so that nothing was executed: 404, with some servers 400. */
+/** True when a reply to a legacy message says that its server does not know the session, so that nothing was executed. */
 function isSessionLost(reply: Reply, exchange: Exchange): boolean {
   if (exchange.era !== 'legacy' || exchange.headers.session === null) return false;
-  if (reply.status !== 404 && reply.status !== 400) return false;
-  const { code, message } = reply.body instanceof Uint8Array ? errorIn(reply.body) : {};
-  // What bears a code of its own speaks of the method, whatever the status.
-  if (reply.status === 404) return code !== METHOD_UNKNOWN;
-  return (code === -32000 || code === -32001) && typeof message === 'string' && NO_SESSION.test(message);
-}
-
-/** The error of a message, whatever it holds; {} when it is none. */
-function errorIn(body: Uint8Array): Record<string, unknown> {
-  try {
-    const message: unknown = JSON.parse(decode(body));
-    return isRecord(message) && isRecord(message.error) ? message.error : {};
-  } catch {
-    return {};
-  }
+  return isLostSession(reply.status, reply.body instanceof Uint8Array ? reply.body : EMPTY);
 }
 
 /** A front's legacy session. */
@@ -82,9 +66,8 @@ export class FrontSession {
   #isOver = false;
   #initialize: Uint8Array | null = null;
   #initialized: Uint8Array | null = null;
-  /** Requests that set what the server keeps of the session: by what they set. */
-  readonly #settings = new Map<string, Uint8Array>();
-  #keptBytes = 0;
+  /** What the client set in it. */
+  #notes = new SessionNotes();
   #healing: Promise<boolean> | null = null;
 
   constructor(line: SessionLine) {
@@ -106,8 +89,7 @@ export class FrontSession {
     this.#id = id;
     this.#initialize = initialize.length <= LIMITS.initializeBytesMax ? initialize.slice() : null;
     this.#initialized = null;
-    this.#settings.clear();
-    this.#keptBytes = 0;
+    this.#notes = new SessionNotes();
     this.#dropStream();
   }
 
@@ -126,24 +108,9 @@ export class FrontSession {
   }
 
   /** Keeps a request that sets something in the session, so that it can be said again. */
-  note({ method, body, envelope }: Told): void {
-    if (method === METHOD.setLevel) this.#keep('level', body);
-    if (method !== METHOD.subscribe && method !== METHOD.unsubscribe) return;
-    const key = `uri ${rawKey(body, envelope, ENVELOPE.uri)}`;
-    if (method === METHOD.subscribe) this.#keep(key, body);
-    else this.#forget(key);
-  }
-
-  #keep(key: string, body: Uint8Array): void {
-    this.#forget(key);
-    if (this.#keptBytes + body.length > LIMITS.initializeBytesMax) return;
-    this.#keptBytes += body.length;
-    this.#settings.set(key, body.slice());
-  }
-
-  #forget(key: string): void {
-    this.#keptBytes -= this.#settings.get(key)?.length ?? 0;
-    this.#settings.delete(key);
+  note(told: Told): void {
+    const note = sessionNote(this.#line.scanner, told);
+    if (note !== null) this.#notes.take(note);
   }
 
   /** Ends it; resolves when its server has heard so, or when that took too long. */
@@ -203,7 +170,7 @@ export class FrontSession {
     this.agree(answer);
     this.#dropStream();
     if (this.#initialized !== null) await this.#say(this.#initialized);
-    for (const body of this.#settings.values()) void this.#say(body);
+    for (const body of this.#notes.repeats()) void this.#say(body);
     if (this.#initialized !== null) this.#openStream(null);
     this.#line.log.info('a session that its server had lost was begun anew');
     return true;
@@ -260,7 +227,7 @@ export class FrontSession {
     };
     const exchange = this.#line.exchange('GET', (reply) => {
       const { body, status } = reply;
-      if (status === 404 && this.#hasStreamed && this.#id === session) return void this.#heal(session);
+      if (isLostStream(status) && this.#hasStreamed && this.#id === session) return void this.#heal(session);
       // A server that is away for a while comes back; one that refuses (405: it has no such stream) means it.
       if (status >= 500) return reopen({ lastEventId, retryMs: null });
       if (status !== 200 || body === null || !isEventStream(reply)) return;

@@ -10,14 +10,14 @@ import { COUNTER } from '../memory/layout.ts';
 import type { PlaneMemory } from '../memory/memory.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import { ENVELOPE } from '../scan/contract.ts';
-import type { EndpointSpec } from '../snapshot.ts';
+import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 
 /** What a recorder writes into, and what it records. */
 export interface RecorderOptions {
   readonly memory: PlaneMemory;
   /** Whose stripes these are. */
   readonly worker: number;
-  readonly endpoints: readonly EndpointSpec[];
+  readonly snapshot: Pick<Snapshot, 'endpoints' | 'places'>;
   readonly clock: Clock;
 }
 
@@ -34,7 +34,10 @@ interface Place {
 export class Recorder {
   readonly #counters: CounterStripe;
   readonly #journal: JournalWriter;
-  readonly #places: Map<EndpointSpec, Place>;
+  /** By path: an endpoint keeps its place over reloads. */
+  readonly #places = new Map<string, Place>();
+  readonly #memory: PlaneMemory;
+  readonly #worker: number;
   readonly #clock: Clock;
   /** Added to the monotonic clock it gives the time of day. */
   #wallOffsetMs = 0;
@@ -42,18 +45,29 @@ export class Recorder {
   readonly #entry: JournalEntry;
 
   constructor(options: RecorderOptions) {
-    const { memory, worker, endpoints, clock } = options;
+    const { memory, worker, snapshot, clock } = options;
+    this.#memory = memory;
+    this.#worker = worker;
     this.#counters = new CounterStripe(memory, worker);
     this.#journal = new JournalWriter(memory, worker);
-    this.#places = new Map(
-      endpoints.map((endpoint, index) => [
-        endpoint,
-        { index, times: sharedHistogram(memory, worker, index) },
-      ]),
-    );
     this.#clock = clock;
     this.#entry = emptyEntry();
+    this.use(snapshot);
     this.setWall();
+  }
+
+  /** The endpoints of a snapshot have their places; what came before it is recorded on. */
+  use({ endpoints, places }: RecorderOptions['snapshot']): void {
+    endpoints.forEach(({ path }, at) => {
+      const index = places?.endpoints[at] ?? at;
+      if (this.#places.get(path)?.index === index) return;
+      this.#places.set(path, { index, times: sharedHistogram(this.#memory, this.#worker, index) });
+    });
+  }
+
+  /** Whatever a path has, it has no more: others may have its place. */
+  forget(paths: Iterable<string>): void {
+    for (const path of paths) this.#places.delete(path);
   }
 
   /** Takes the time of day again, which may have been set; called every few seconds. */
@@ -63,13 +77,13 @@ export class Recorder {
 
   /** Exchanges of one more path are recorded as the endpoint's. */
   countAs(path: EndpointSpec, endpoint: EndpointSpec): void {
-    const place = this.#places.get(endpoint);
-    if (place !== undefined) this.#places.set(path, place);
+    const place = this.#places.get(endpoint.path);
+    if (place !== undefined) this.#places.set(path.path, place);
   }
 
   /** Records one exchange that is over. */
   record(exchange: Exchange): void {
-    const place = this.#places.get(exchange.endpoint);
+    const place = this.#places.get(exchange.endpoint.path);
     if (place === undefined) return;
     const durationUs = (this.#clock.now() - exchange.startedAtMs) * 1000;
     const outcome = OUTCOMES.indexOf(exchange.outcome);
@@ -100,7 +114,7 @@ export class Recorder {
   }
 
   #note(endpoint: EndpointSpec, counter: CounterPlace): void {
-    const place = this.#places.get(endpoint);
+    const place = this.#places.get(endpoint.path);
     if (place !== undefined) this.#counters.bump(place.index, counter);
   }
 

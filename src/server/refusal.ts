@@ -13,7 +13,7 @@ export function refusal(
   const extra: Record<string, string> = { 'content-type': 'application/json' };
   if (error.row.http === 405) extra.allow = methods.join(', ');
   if (error.row.http === 503) extra['retry-after'] = '1';
-  // A body that nobody reads would be taken for the next request: the connection is closed instead.
-  if (error.row.http === 413) extra.connection = 'close';
+  // A body that nobody reads would be taken for the next request; and whoever ends wants no further one.
+  if (error.row.http === 413 || error.code === 'GW_SERVER_DRAINING') extra.connection = 'close';
   return { status: error.row.http, headers: { ...headers, ...extra }, body: errorMessage(null, error) };
 }

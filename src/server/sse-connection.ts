@@ -9,6 +9,7 @@ import type { Exchange } from '../exchange.ts';
 import { messageEvent } from '../mcp/sse.ts';
 import { EVENT_STREAM_HEADERS } from '../proxy/headers.ts';
 import { StreamBody } from '../proxy/relay.ts';
+import type { EndpointSpec } from '../snapshot.ts';
 import type { MessageFrontOptions } from './message-asked.ts';
 import { MessageFront } from './message-front.ts';
 
@@ -21,6 +22,8 @@ const TAIL = encode('\n\n');
 /** A client that is connected. */
 export class SseConnection {
   readonly id: string;
+  /** What its messages are for. */
+  readonly endpoint: EndpointSpec;
   /** The GET that opened it. */
   readonly #exchange: Exchange;
   readonly #messages: MessageFront;
@@ -31,6 +34,7 @@ export class SseConnection {
   constructor(id: string, exchange: Exchange, parts: ConnectionParts) {
     const { principal, headers } = exchange;
     this.id = id;
+    this.endpoint = parts.endpoint;
     this.#exchange = exchange;
     this.#messages = new MessageFront({
       ...parts,

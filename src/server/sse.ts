@@ -26,16 +26,25 @@ const TEXT = Object.freeze({ 'content-type': 'text/plain; charset=utf-8' });
 /** Serves the clients of one worker on HTTP+SSE. */
 export class SseFront {
   readonly #options: SseFrontOptions;
+  #snapshot: Snapshot;
   readonly #places = new Map<string, SsePlace>();
   readonly #connections = new Map<string, SseConnection>();
 
   constructor(options: SseFrontOptions) {
     this.#options = options;
-    for (const endpoint of options.snapshot.endpoints) {
+    this.#snapshot = options.snapshot;
+    this.use(options.snapshot);
+  }
+
+  /** Clients that come from now on are served by this snapshot. */
+  use(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    this.#places.clear();
+    for (const endpoint of snapshot.endpoints) {
       const stream = new SsePlace(endpoint, 'stream');
       const message = new SsePlace(endpoint, 'message');
       // Of the messages, the exchanges that they become are recorded.
-      options.recorder?.countAs(stream, endpoint);
+      this.#options.recorder?.countAs(stream, endpoint);
       for (const place of [stream, message]) this.#places.set(place.path, place);
     }
   }
@@ -62,11 +71,12 @@ export class SseFront {
   }
 
   #open(exchange: Exchange, { of, path }: SsePlace): void {
-    const { handles, newId, snapshot } = this.#options;
+    const { handles, newId } = this.#options;
+    const snapshot = this.#snapshot;
     const { sessionsMax } = snapshot.front;
     if (this.#connections.size >= sessionsMax)
       return exchange.refuse(new GatewayError('GW_SESSION_LIMIT', `${sessionsMax} connections are open`));
-    const connection = new SseConnection(newId(), exchange, { ...this.#options, endpoint: of });
+    const connection = new SseConnection(newId(), exchange, { ...this.#options, snapshot, endpoint: of });
     const where = messagePath(path);
     const { principal } = exchange;
     const shown = handles.connection({ endpoint: where, principal }, connection.id);
@@ -83,8 +93,9 @@ export class SseFront {
     else exchange.reply(202, TEXT, ACCEPTED);
   }
 
-  /** The gateway is shutting down: streams end once what runs is answered. */
-  drain(): void {
-    for (const connection of [...this.#connections.values()]) connection.drain();
+  /** The gateway is shutting down, or these endpoints are: streams end once what runs is answered. */
+  drain(paths: ReadonlySet<string> | null = null): void {
+    for (const connection of [...this.#connections.values()])
+      if (paths === null || paths.has(connection.endpoint.path)) connection.drain();
   }
 }

@@ -11,6 +11,7 @@ import {
   readReport,
   readRequired,
   scoreReport,
+  warningsOf,
 } from '../../scripts/conformance/reports.ts';
 
 const SUITE = join(import.meta.dir, '..', '..', 'node_modules', '@modelcontextprotocol', 'conformance');
@@ -94,6 +95,19 @@ describe('scoring', () => {
     const score = scoreReport(run, ['bad', 'worse'], ['bad:x', 'worse:x']);
     expect(score).toEqual({ passed: [], failed: ['worse'], excused: ['bad'], stale: [] });
     expect(scoreReport(run, ['worse'], ['worse']).excused).toEqual(['worse']);
+  });
+
+  test('an expected entry under which nothing fails is stale', () => {
+    expect(scoreReport(run, ['bad'], ['bad:x', 'bad:y', 'good', 'absent']).stale).toEqual([
+      'bad:y',
+      'good',
+      'absent',
+    ]);
+  });
+
+  test('warnings are told, of the wanted scenarios alone', () => {
+    expect(warningsOf(run, ['good', 'bad'])).toEqual(['good:w']);
+    expect(warningsOf(run, ['bad'])).toEqual([]);
   });
 
   test('a scenario that did not run is never excused', () => {

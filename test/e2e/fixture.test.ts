@@ -73,6 +73,10 @@ async function connect(
   return { client, ids, letGo: free.resolve };
 }
 
+function nameOf(id: unknown): string {
+  return String(id).replace(/#\d+$/, '');
+}
+
 function textOf(result: Awaited<ReturnType<Client['callTool']>>): string {
   return (result.content as { text?: string }[])[0]?.text ?? '';
 }
@@ -84,7 +88,7 @@ for (const [label, transport] of Object.entries(TRANSPORTS)) {
       const { client, ids, letGo } = await connect(await transport());
       const call = client.callTool({ name: 'test_input_required_result_multiple_inputs', arguments: {} });
       await eventually('all are asked', () => ids.length === 3);
-      expect(new Set(ids)).toEqual(new Set(['greeting', 'user_name', 'client_roots']));
+      expect(new Set(ids.map(nameOf))).toEqual(new Set(['greeting', 'user_name', 'client_roots']));
       letGo();
       expect(textOf(await call)).toBe('Paris Ada, of 1 roots');
       await client.close();
@@ -100,11 +104,9 @@ for (const [label, transport] of Object.entries(TRANSPORTS)) {
       const calls = [1, 2, 3].map(() => client.callTool({ name, arguments: {} }));
       await eventually('all are asked', () => ids.length === 3);
       expect(new Set(ids).size).toBe(3);
-      expect(ids.filter((id) => id === 'user_name')).toHaveLength(1);
+      expect(ids.map(nameOf)).toEqual(Array(3).fill('user_name'));
       letGo();
       expect((await Promise.all(calls)).map(textOf)).toEqual(Array(3).fill('Hello, Ada!'));
-      expect(textOf(await client.callTool({ name, arguments: {} }))).toBe('Hello, Ada!');
-      expect(ids.at(-1)).toBe('user_name');
       await client.close();
     },
     TEST_MS_MAX,

@@ -431,7 +431,11 @@ describe('a home that dies', () => {
     await until('nothing is under way', () => planes.active.every((count) => count === 0));
   });
 
-  test('a call that had no answer yet gets an error with its id', async () => {
+  /** A call of a client at worker 1, in a session of worker 0, that its server never answers; `meanwhile` decides how it ends. */
+  async function unanswered(
+    meanwhile: (planes: Planes) => void,
+    drainMs: number,
+  ): Promise<[number, unknown]> {
     let calls = 0;
     const silent = Bun.serve({
       port: 0,
@@ -447,7 +451,8 @@ describe('a home that dies', () => {
         return new Promise<Response>(() => undefined);
       },
     });
-    const quiet = new Planes({ servers: { silent: { url: `${silent.url}mcp` } }, prefix: 'always' });
+    const servers = { silent: { url: `${silent.url}mcp` } };
+    const quiet = new Planes({ servers, prefix: 'always', front: { drainMs } });
     try {
       const here = new RpcClient(`${quiet.url(0)}/mcp`);
       await here.initialize();
@@ -455,17 +460,25 @@ describe('a home that dies', () => {
       const params = { name: 'silent__any' };
       const running = there.post({ jsonrpc: '2.0', id: 'é1', method: 'tools/call', params });
       await until('the server has it', () => calls === 1);
-      quiet.die(0);
+      meanwhile(quiet);
       const reply = await running;
-      expect(reply.status).toBe(502);
-      expect(await reply.json()).toMatchObject({
-        id: 'é1',
-        error: { code: -32603, data: { gw: 'GW_PEER_LOST' } },
-      });
+      return [reply.status, await reply.json()];
     } finally {
       await quiet.stop();
       silent.stop(true);
     }
+  }
+
+  test('a call that had no answer yet gets an error with its id', async () => {
+    const [status, reply] = await unanswered((quiet) => quiet.die(0), 2_000);
+    expect(status).toBe(502);
+    expect(reply).toMatchObject({ id: 'é1', error: { code: -32603, data: { gw: 'GW_PEER_LOST' } } });
+  });
+
+  test('regression: so does one that the end of its own worker cuts short, which never looked at it', async () => {
+    const [status, reply] = await unanswered((quiet) => void quiet.plane(1).drain(), 50);
+    expect(status).toBe(500);
+    expect(reply).toMatchObject({ id: 'é1', error: { code: -32603, data: { gw: 'GW_SERVER_STOPPED' } } });
   });
 });
 

@@ -1,10 +1,12 @@
 // A server is killed and comes back in the middle of busy sessions: no client loses its session, and no call is executed twice.
-// Runs real gateways with two workers before the fixture, which keeps a journal of executions that outlives it. Prints how long it took to recover.
+// Runs real gateways with two workers before the fixture, which keeps a journal of executions that outlives it. Prints how long it took to recover. A child on stdio
+// that is killed hears again what its client had set, too.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Served, startFixture, startGateway } from '../fixtures/harness.ts';
+import { fixtureCommand, type Served, startFixture, startGateway } from '../fixtures/harness.ts';
+import { eventually } from '../fixtures/places.ts';
 import { Planes } from '../fixtures/planes.ts';
 import { RpcClient, until } from '../fixtures/rpc-client.ts';
 
@@ -256,4 +258,48 @@ describe('a session that its server has lost', () => {
       await reply.text();
     }
   }, 60_000);
+});
+
+describe('a child on stdio that is killed', () => {
+  const ways: readonly [string, string, string, string][] = [
+    ['one server', '/mcp/watch', '', 'test://watched-resource'],
+    ['aggregate', '/mcp', 'watch__', 'watch+test://watched-resource'],
+  ];
+  test.each(ways)(
+    'regression: %s: the client still hears of the resource that it is subscribed to',
+    async (_way, path, prefix, uri) => {
+      const other = await startFixture('legacy');
+      const gateway = await startGateway(
+        { watch: fixtureCommand('legacy'), other: { url: other.url } },
+        { workers: 2 },
+      );
+      open.push(other, gateway);
+      const client = new RpcClient(`${gateway.url}${path}`);
+      const tool = async (name: string): Promise<string> => {
+        const reply = await client.request('tools/call', {
+          name: `${prefix}${name}`,
+          arguments: {},
+        });
+        return JSON.stringify(reply.error ?? reply.result);
+      };
+      await client.initialize();
+      expect((await client.listen()).status).toBe(200);
+      expect((await client.request('resources/subscribe', { uri })).error).toBeUndefined();
+      const pidIn = (text: string): number => Number(/"pid":(\d+)/.exec(text)?.[1] ?? 0);
+      const updates = (): unknown[] =>
+        client.heard
+          .filter(({ method }) => method === 'notifications/resources/updated')
+          .map(({ params }) => params?.uri);
+      await tool('touch');
+      await until('the first update', () => updates().length === 1);
+      const pid = pidIn(await tool('stats'));
+      process.kill(pid, 'SIGKILL');
+      await eventually('another child is there', async () => ![0, pid].includes(pidIn(await tool('stats'))));
+      await tool('touch');
+      await until('the update of the new child', () => updates().length === 2);
+      expect(updates()).toEqual([uri, uri]);
+      client.close();
+    },
+    60_000,
+  );
 });

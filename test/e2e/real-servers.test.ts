@@ -177,7 +177,7 @@ describe('the strictly legacy fixture (sdk 1.32.2)', () => {
         withClient(overHttp(`${old.url}${path}`)(), async (client) => {
           const names = (await client.listTools()).tools.map((tool) => tool.name);
           expect(names).toContain(name('echo'));
-          expect(names).not.toContain(name('test_input_required_result_elicitation'));
+          expect(names).not.toContain(name('measure_all'));
           const echoed = await client.callTool({
             name: name('echo'),
             arguments: { deep: { list: [1, null] } },

@@ -125,14 +125,15 @@ test('a worker that is not the home dies: no session is lost, those that began t
   for (const { session } of sessions) expect(await pidBy(clientAt(of, NEAR, session))).toBe(pid);
 });
 
-test('the home dies: its sessions are over, and clients are told to begin new ones', async () => {
+test('the home dies: its sessions go on at a new process, all at the same', async () => {
   const of = start();
-  const client = await open(of, NEAR);
-  const pid = await pidBy(client);
+  const sessions = await Promise.all([0, 1, 2].map((worker) => open(of, worker)));
+  const pid = await pidBy(clientAt(of, NEAR, sessions[0]?.session));
   of.die(HOME);
   of.start(HOME);
-  const gone = await clientAt(of, NEAR, client.session).post({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
-  expect(gone.status).toBe(404);
-  await gone.arrayBuffer();
-  expect(await pidBy(await open(of, NEAR))).not.toBe(pid);
+  const pids = await Promise.all(
+    sessions.flatMap(({ session }) => [0, 1, 2].map((worker) => pidBy(clientAt(of, worker, session)))),
+  );
+  expect(new Set(pids).size).toBe(1);
+  expect(pids[0]).not.toBe(pid);
 });

@@ -283,8 +283,8 @@ describe('ways to HTTP servers', () => {
         const url = 'http://inside.test/mcp';
         const gateway = await gatewayOf({
           // keys of the configuration that the harness does not need to know
-          own: { url, ...{ unixPath: unix } },
-          fetched: { url, ...{ unixPath: unix, client: 'fetch' } },
+          own: { url, era: 'modern', ...{ unixPath: unix } },
+          fetched: { url, era: 'modern', ...{ unixPath: unix, client: 'fetch' } },
         });
         for (const name of ['own', 'fetched'])
           expect(await call(`${gateway.url}/mcp/${name}`)).toMatchObject({ status: 200, id: 1 });

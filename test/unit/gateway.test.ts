@@ -13,7 +13,7 @@ import { createBunRuntime } from '../../src/runtime/bun.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
 import { chooseScanner } from '../../src/scan/scan.ts';
-import { type Order, orderTaker, type Plane, type Report } from '../../src/thread.ts';
+import { type Notice, type Order, orderTaker, type Plane, type Report } from '../../src/thread.ts';
 import { DataPlane } from '../../src/worker.ts';
 import { jsonOf } from '../fixtures/lab.ts';
 import { echoId, snapshotOf, startByteServer } from '../fixtures/plane.ts';
@@ -112,9 +112,14 @@ describe('a gateway', () => {
     expect([await odd, await failed]).toEqual(['GW_RUNTIME_WORKER', 'GW_BASE_INTERNAL']);
     const drained = gateway.drain();
     life.report({ kind: 'drained' });
+    await Bun.sleep(0);
+    life.report({ kind: 'drained' });
     await drained;
     gateway.stop();
-    expect([world.terminated(), world.kinds(0)]).toEqual([1, ['start', 'stats', 'stats', 'stats', 'drain']]);
+    expect([world.terminated(), world.kinds(0)]).toEqual([
+      1,
+      ['start', 'stats', 'stats', 'stats', 'drain', 'close'],
+    ]);
     expect(world.startOf(0).address).toEqual({ port: 0, reusePort: false });
   });
 
@@ -165,11 +170,16 @@ describe('the thread', () => {
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   function taker(plane: Partial<Plane>) {
-    const reports: Report[] = [];
+    const reports: (Report | Notice)[] = [];
     const whole: Plane = {
       listen: () => ({ host: 'h', port: 1 }),
       stats: () => ({ activeExchanges: 0, sessions: 0, heapBytes: 0, upstreams: {} }),
-      drain: () => Promise.resolve(),
+      quiesce: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+      prepare: () => undefined,
+      discard: () => undefined,
+      commit: () => Promise.resolve(),
+      retire: () => Promise.resolve(),
       renewKeys: () => undefined,
       peerUp: () => undefined,
       peerDown: () => undefined,
@@ -188,7 +198,7 @@ describe('the thread', () => {
     const fault = (): never => {
       throw new Error('boom');
     };
-    const faulty = taker({ stats: fault, drain: () => Promise.reject(new Error('late')) });
+    const faulty = taker({ stats: fault, quiesce: () => Promise.reject(new Error('late')) });
     for (const order of [{ kind: 'stats' }, start, { kind: 'stats' }, { kind: 'drain' }] as const)
       faulty.take(order);
     await settle();
@@ -240,7 +250,7 @@ describe('the thread', () => {
   test('regression: reports keep the order of the orders, though a drain takes its time', async () => {
     let drained: () => void = () => undefined;
     const slow = taker({
-      drain: () =>
+      quiesce: () =>
         new Promise((resolve) => {
           drained = resolve;
         }),

@@ -2,6 +2,7 @@
 // Promises: nothing of the real machine is touched but a listener on a free loopback port.
 import { describe, expect, test } from 'bun:test';
 import { readArguments, resultText } from '../../../src/cli/call.ts';
+import { check } from '../../../src/cli/check.ts';
 import { endpointUrl, failureText } from '../../../src/cli/client.ts';
 import { findConfig, loadNamed, prepare } from '../../../src/cli/configure.ts';
 import { untilStopped } from '../../../src/cli/lifecycle.ts';
@@ -238,6 +239,47 @@ describe('paint', () => {
         ['cc', ''],
       ]),
     ).toBe('a   b\ncc\n');
+  });
+});
+
+describe('check --against', () => {
+  const RUNNING = `listen: { port: 9000 }
+servers:
+  docs: { url: http://docs.example/mcp }
+  files: { command: ./serve-files }
+`;
+  const run = async (text: string, options: { json?: boolean; against?: string } = {}, running = RUNNING) => {
+    const fake = fakeWorld({ files: { '/etc/s/sluice.yaml': running, '/work/new.yaml': text } });
+    const code = await check(fake.world, { config: 'new.yaml', against: '/etc/s/sluice.yaml', ...options });
+    return { code, out: fake.out(), err: fake.err() };
+  };
+
+  test('prints what a gateway would do that runs by the other file, as if this one stood in its place', async () => {
+    const { code, out } =
+      await run(`${RUNNING.replace('9000', '9001').replace('docs.', 'other.')}  more: { url: http://m.example/ }
+limits: { drainMs: 5 }
+`);
+    expect(code).toBe(0);
+    expect(out.slice(out.indexOf('\nA reload'))).toBe(`
+A reload:
+  starts               more
+  changes              docs (url)
+  takes up             limits.drainMs
+  waits for a restart  listen.port
+`);
+    expect((await run(RUNNING)).out).toEndWith('\nA reload would change nothing\n');
+    const told: unknown = JSON.parse((await run(RUNNING.replace('files:', 'data:'), { json: true })).out);
+    expect(told).toMatchObject({
+      plan: { starts: ['data'], stops: ['files'], changes: [], applies: [], waits: [] },
+    });
+  });
+
+  test('refuses either file with a problem, and a file that is not there', async () => {
+    const bad = 'servers: { a: { url: 5 } }';
+    expect((await run(bad)).err).toStartWith('new.yaml:1: servers.a.url: ');
+    expect((await run(RUNNING, {}, bad)).err).toStartWith('/etc/s/sluice.yaml:1: servers.a.url: ');
+    const missing = await run(RUNNING, { against: 'none.yaml', json: true });
+    expect([missing.code, JSON.parse(missing.out).ok]).toEqual([2, false]);
   });
 });
 

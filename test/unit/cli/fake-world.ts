@@ -47,6 +47,7 @@ export function fakeWorld(
     onStopSignal: (callback) => {
       callbacks.push(callback);
     },
+    onReloadSignal: () => undefined,
     sinceStartMs: () => 1,
   };
   return {

@@ -262,7 +262,12 @@ describe('the end of several workers', () => {
     world.life(1).die('boom');
     await settle();
     expect([isDrained, lines.at(-1)?.msg]).toEqual([false, 'a data worker died while it drained']);
+    expect(world.kinds(0).at(-1)).toBe('drain');
     world.life(2).report({ kind: 'drained' });
+    await settle();
+    // No listener goes before all have drained.
+    expect([isDrained, world.kinds(0).at(-1), world.kinds(2).at(-1)]).toEqual([false, 'close', 'close']);
+    for (const at of [0, 2]) world.life(at).report({ kind: 'drained' });
     await settle();
     expect([isDrained, world.lives.length, world.terminated()]).toEqual([true, 3, 2]);
   });
@@ -274,6 +279,8 @@ describe('the end of several workers', () => {
     const drained = gateway.drain();
     world.life(0).report({ kind: 'noted' });
     await world.advance(1_000);
+    world.life(0).report({ kind: 'drained' });
+    await settle();
     world.life(0).report({ kind: 'drained' });
     await drained;
     expect(world.lives.length).toBe(2);

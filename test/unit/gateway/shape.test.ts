@@ -4,6 +4,8 @@ import { expect, test } from 'bun:test';
 import { LIMITS } from '../../../src/base/limits.ts';
 import { memoryShape, sumStats } from '../../../src/gateway/shape.ts';
 import { planMemory, WORKERS_MAX } from '../../../src/memory/layout.ts';
+import type { UpstreamStats } from '../../../src/upstream/upstream.ts';
+import type { DataPlaneStats } from '../../../src/worker.ts';
 import { snapshotOf } from '../../fixtures/plane.ts';
 
 const snapshot = snapshotOf({ servers: { a: { url: 'http://127.0.0.1:1/mcp' } } });
@@ -12,11 +14,19 @@ test('as many workers may be configured as a memory is laid out for, and each nu
   expect(LIMITS.workersMax).toBe(WORKERS_MAX);
   for (let workers = 1; workers <= WORKERS_MAX; workers++) {
     const plan = planMemory(memoryShape(snapshot, workers));
-    expect(plan.upstreams * plan.endpoints).toBe(2);
+    expect([plan.upstreams, plan.endpoints]).toEqual([LIMITS.reloadCellsMin, LIMITS.reloadCellsMin]);
     expect(workers * (workers - 1) * plan.ringBytes).toBeLessThanOrEqual(LIMITS.ringsBytesMax);
   }
   const ringKib = [2, 4, 16, 17, 64].map((workers) => memoryShape(snapshot, workers).ringBytes / 1024);
   expect(ringKib).toEqual([256, 256, 256, 128, 16]);
+});
+
+test('twice as many servers as there are have room', () => {
+  const servers = Object.fromEntries(
+    Array.from({ length: 50 }, (_, n) => [`s${n}`, { url: `http://127.0.0.1:${n + 1}/mcp` }]),
+  );
+  const { upstreams, endpoints } = memoryShape(snapshotOf({ servers }), 2);
+  expect([upstreams, endpoints]).toEqual([100, 102]);
 });
 
 test('counts add up, by server', () => {
@@ -33,4 +43,22 @@ test('counts add up, by server', () => {
     },
   });
   expect(sumStats([])).toEqual({ activeExchanges: 0, sessions: 0, heapBytes: 0, upstreams: {} });
+});
+
+test('what caches did adds up', () => {
+  const pool = { total: 0, busy: 0, idle: 0, waiting: 0, connects: 0, reuses: 0, failures: 0, sessions: 0 };
+  const cache = { hits: 1, misses: 2, shared: 3, stale: 4, evictions: 5, entries: 6, bytes: 7 };
+  const plane = (upstreams: Record<string, UpstreamStats>): DataPlaneStats => ({
+    ...{ activeExchanges: 0, sessions: 0, heapBytes: 0 },
+    upstreams,
+  });
+  const { upstreams } = sumStats([
+    plane({ a: { ...pool, cache }, b: pool, c: pool }),
+    plane({ a: { ...pool, cache }, b: { ...pool, cache }, c: pool }),
+  ]);
+  expect(upstreams.a?.cache).toEqual({
+    ...{ hits: 2, misses: 4, shared: 6, stale: 8, evictions: 10, entries: 12, bytes: 14 },
+  });
+  expect(upstreams.b?.cache).toEqual(cache);
+  expect(upstreams.c?.cache).toBeUndefined();
 });

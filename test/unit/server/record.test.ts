@@ -30,7 +30,7 @@ function worldOf(script: FakeScript) {
     { workers: 2, upstreams: 1, endpoints: endpoints.length, ringBytes: 4096, journalRecords: 16 },
     clock.wall(),
   );
-  const recorder = new Recorder({ memory, worker: 1, endpoints, clock });
+  const recorder = new Recorder({ memory, worker: 1, snapshot: lab.snapshot, clock });
   let ids = 0;
   const front = new Front({
     snapshot: lab.snapshot,
@@ -118,7 +118,23 @@ describe('an exchange that is over', () => {
     if (endpoint === undefined) throw new Error('no endpoint');
     recorder.handedOver(endpoint);
     recorder.tookOver(endpoint);
-    recorder.tookOver({ ...endpoint });
+    recorder.tookOver({ ...endpoint, path: '/mcp/unheard-of' });
     expect(sumCounters(memory, 0)).toMatchObject({ exchanges: 0, handedOver: 1, takenOver: 1 });
+  });
+
+  test('an endpoint keeps its place in another snapshot, a path that was forgotten has none', () => {
+    const { lab, memory, recorder } = worldOf(() => json(ANSWER));
+    const { endpoints } = lab.snapshot;
+    const [first] = endpoints;
+    if (first === undefined) throw new Error('no endpoint');
+    const other = { ...first, name: 'other', path: '/mcp/other' };
+    const servers = lab.snapshot.servers.map((_, at) => [at]);
+    recorder.use({ endpoints: [other, first], places: { servers, endpoints: [1, 0] } });
+    recorder.tookOver(first);
+    recorder.handedOver(other);
+    recorder.forget([first.path]);
+    recorder.tookOver(first);
+    expect(sumCounters(memory, 0)).toMatchObject({ takenOver: 1, handedOver: 0 });
+    expect(sumCounters(memory, 1)).toMatchObject({ takenOver: 0, handedOver: 1 });
   });
 });

@@ -48,7 +48,7 @@ function frontOf(options: LabOptions, newMemory = () => createMemory(soloShape(2
     clock: lab.sim.clock,
     log: createLog('debug', { write: (line) => lab.logged.push(line), wall: () => 0 }),
     newId: () => `id${++ids}`,
-    recorder: new Recorder({ memory, worker: 0, endpoints: lab.snapshot.endpoints, clock: lab.sim.clock }),
+    recorder: new Recorder({ memory, worker: 0, snapshot: lab.snapshot, clock: lab.sim.clock }),
   });
   const send = async (inbound: FakeInbound): Promise<Seen> => {
     const promise = Promise.resolve(front.handle(inbound));

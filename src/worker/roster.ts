@@ -1,0 +1,257 @@
+// The servers and endpoints of one data plane, from one snapshot to the next: what stays serves on as it is, what goes has its time to end.
+// Called by worker.ts. Promises: a snapshot is prepared whole before anything of it is seen; commit() changes all at once and cannot fail; what it leaves out is
+// found by those who began before, until it is retired.
+import { LIMITS } from '../base/limits.ts';
+import type { Handles } from '../bridge/handles.ts';
+import type { LegacyCall } from '../bridge/modern-to-legacy/call.ts';
+import { Parking } from '../bridge/modern-to-legacy/park.ts';
+import type { SessionTools } from '../bridge/session.ts';
+import { View } from '../mcp/view.ts';
+import { Aggregate } from '../proxy/aggregate.ts';
+import type { Envelopes } from '../proxy/envelopes.ts';
+import { ListMemory } from '../proxy/list-memory.ts';
+import { Single } from '../proxy/single.ts';
+import type { Target } from '../proxy/target.ts';
+import { type EndpointRoutes, Routes } from '../route/match.ts';
+import type { EndpointSpec, Snapshot } from '../snapshot.ts';
+import type { UpstreamParts } from '../upstream/create.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { createMembers, type PlacedMember } from './members.ts';
+
+/** Name and version that the gateway gives itself where it speaks for many servers. */
+const SELF = Object.freeze({ name: 'sluice', version: '0.1.0' });
+
+/** What a roster is made of. */
+export interface RosterParts {
+  readonly upstreams: Omit<UpstreamParts, 'onLocal'>;
+  readonly handles: Handles;
+  readonly spare: Envelopes;
+}
+
+/** What is served under one snapshot. */
+interface Served {
+  readonly snapshot: Snapshot;
+  readonly members: readonly PlacedMember[];
+  readonly targets: ReadonlyMap<string, Target>;
+  /** Upstreams in this very worker, by their servers' names, that others reach over the link. */
+  readonly locals: ReadonlyMap<string, Upstream>;
+  /** Aggregates that go on, with what they are to serve from then on. */
+  readonly regrouped: readonly {
+    target: Aggregate;
+    members: readonly PlacedMember[];
+    routes: EndpointRoutes;
+    view: View | null;
+    /** True when it is the same to its clients as it was. */
+    isSame: boolean;
+  }[];
+}
+
+/** What one snapshot has left out. */
+export interface LeftOut {
+  readonly epoch: number;
+  readonly members: readonly PlacedMember[];
+  readonly targets: ReadonlyMap<string, Target>;
+  /** As Served.locals. */
+  readonly locals: ReadonlyMap<string, Upstream>;
+  /** Paths whose event streams must end, since what they are of does not serve there any more. */
+  readonly closing: ReadonlySet<string>;
+  /** Paths whose calls may still need something of this: the closing ones, and aggregates that have lost a member. */
+  readonly needing: ReadonlySet<string>;
+  /** Aggregates that have lost a member. */
+  readonly regrouped: readonly Aggregate[];
+}
+
+/** All that a data plane serves. */
+export class Roster {
+  readonly #parts: RosterParts;
+  readonly #parking: Parking<LegacyCall>;
+  readonly #lists: ListMemory;
+  #served: Served;
+  #prepared: Served | null = null;
+  readonly #leftOut = new Map<number, LeftOut>();
+
+  constructor(parts: RosterParts, snapshot: Snapshot, table: SharedArrayBuffer) {
+    const { clock, random } = parts.upstreams.runtime;
+    this.#parts = parts;
+    this.#parking = new Parking(clock, random, snapshot.front);
+    this.#lists = new ListMemory(clock, LIMITS.listsKeptBytesMax);
+    this.#served = this.#make(snapshot, table, null);
+  }
+
+  get snapshot(): Snapshot {
+    return this.#served.snapshot;
+  }
+
+  get members(): readonly PlacedMember[] {
+    return this.#served.members;
+  }
+
+  /** Where paths lead; those that were left out and are not retired too, unless they lead somewhere again. */
+  get targets(): ReadonlyMap<string, Target> {
+    return new Map([
+      ...[...this.#leftOut.values()].flatMap((one) => [...one.targets]),
+      ...this.#served.targets,
+    ]);
+  }
+
+  /** Every target there is, every server there is, whatever snapshot it is of. */
+  get allTargets(): readonly Target[] {
+    return [
+      ...this.#served.targets.values(),
+      ...[...this.#leftOut.values()].flatMap((one) => [...one.targets.values()]),
+    ];
+  }
+
+  get allMembers(): readonly PlacedMember[] {
+    const fresh = this.#prepared?.members.filter((one) => !this.#served.members.includes(one)) ?? [];
+    return [...this.#served.members, ...fresh, ...[...this.#leftOut.values()].flatMap((one) => one.members)];
+  }
+
+  /** The upstream of a server as other workers reach it, prepared and left-out ones included: not all workers change at the same moment. */
+  local(name: string): Upstream | null {
+    const all = [this.#served, this.#prepared, ...this.#leftOut.values()];
+    return all.find((one) => one?.locals.has(name))?.locals.get(name) ?? null;
+  }
+
+  /** The same for the server as its clients see it. */
+  bridged(name: string): Upstream | null {
+    return this.allMembers.find(({ spec }) => spec.name === name)?.upstream ?? null;
+  }
+
+  // ── from one snapshot to the next ────────────────────────────────────────────────────────────────────────────────
+
+  prepare(snapshot: Snapshot, table: SharedArrayBuffer): void {
+    this.discard();
+    this.#prepared = this.#make(snapshot, table, this.#served);
+  }
+
+  discard(): void {
+    const fresh = this.#prepared?.members.filter((one) => !this.#served.members.includes(one)) ?? [];
+    this.#prepared = null;
+    for (const { upstream } of fresh) void upstream.close(0);
+  }
+
+  /** Puts what was prepared in force; null when there is nothing. */
+  commit(): LeftOut | null {
+    const before = this.#served;
+    const next = this.#prepared;
+    if (next === null) return null;
+    this.#prepared = null;
+    this.#served = next;
+    for (const { target, members, routes, view, isSame } of next.regrouped) {
+      if (isSame) target.reroute(routes);
+      else target.regroup(members, routes, view);
+    }
+    const leftOut = leftOutBy(before, next);
+    this.#leftOut.set(leftOut.epoch, leftOut);
+    return leftOut;
+  }
+
+  /** Ends what a snapshot has left out; `closeMs` bounds it. Returns the paths that lead nowhere any more. */
+  async retire(epoch: number, closeMs: number): Promise<string[]> {
+    const leftOut = this.#leftOut.get(epoch);
+    if (leftOut === undefined) return [];
+    const gone = new Set(leftOut.members);
+    for (const target of leftOut.regrouped) target.release(gone);
+    for (const target of leftOut.targets.values()) target.close();
+    await Promise.all(leftOut.members.map(({ upstream }) => upstream.close(closeMs)));
+    this.#leftOut.delete(epoch);
+    const { targets } = this;
+    return [...leftOut.targets.keys()].filter((path) => !targets.has(path));
+  }
+
+  // ── one snapshot ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #make(snapshot: Snapshot, table: SharedArrayBuffer, before: Served | null): Served {
+    const { upstreams, handles } = this.#parts;
+    const locals = new Map<string, Upstream>();
+    const parts: UpstreamParts = { ...upstreams, onLocal: (name, upstream) => locals.set(name, upstream) };
+    const former = before?.members ?? [];
+    const members = createMembers(parts, snapshot, { handles, parking: this.#parking }, former);
+    for (const { spec } of members.filter((one) => former.includes(one))) {
+      const local = before?.locals.get(spec.name);
+      if (local !== undefined) locals.set(spec.name, local);
+    }
+    const routes = new Routes(upstreams.scanner, table);
+    const regrouped: Served['regrouped'][number][] = [];
+    const targets = snapshot.endpoints.map((endpoint, index): [string, Target] => {
+      const own = endpoint.members.flatMap((at) => members[at] ?? []);
+      const had = before?.targets.get(endpoint.path);
+      const isWhole = !endpoint.prefixed && endpoint.view === undefined && own.length === 1;
+      const only = isWhole ? own[0] : undefined;
+      if (only !== undefined) {
+        const isSame = had instanceof Single && had.member === only;
+        return [endpoint.path, isSame ? had : this.#single(only)];
+      }
+      const view = endpoint.view === undefined ? null : new View(endpoint.view, own.length === 1);
+      const face = { routes: routes.endpoint(index), view, path: endpoint.path };
+      if (!(had instanceof Aggregate)) return [endpoint.path, this.#aggregate(own, face, snapshot)];
+      regrouped.push({ target: had, members: own, ...face, isSame: isSameEndpoint(endpoint, own, before) });
+      return [endpoint.path, had];
+    });
+    return { snapshot, members, targets: new Map(targets), locals, regrouped };
+  }
+
+  #single(member: PlacedMember): Single {
+    const { upstreams, spare, handles } = this.#parts;
+    return new Single(member, upstreams.scanner, spare, handles);
+  }
+
+  #aggregate(
+    members: readonly PlacedMember[],
+    face: { routes: EndpointRoutes; view: View | null; path: string },
+    { front }: Snapshot,
+  ): Aggregate {
+    const { upstreams, handles } = this.#parts;
+    const { scanner, runtime, log } = upstreams;
+    const { sessionsMax, sessionIdleMs, memberTimeoutMs } = front;
+    const tools: SessionTools = {
+      scanner,
+      log,
+      ...{ clock: runtime.clock, random: runtime.random },
+      ...{ sessionsMax, sessionIdleMs, memberTimeoutMs },
+    };
+    const { pageSize = LIMITS.pageSize, listGraceMs = LIMITS.listGraceMs } = front;
+    const memory = this.#lists;
+    return new Aggregate(members, tools, SELF, {
+      ...face,
+      memory,
+      pageSize,
+      listGraceMs,
+      sealSession: handles.here,
+    });
+  }
+}
+
+/** True when an endpoint has the members that it had, in their order, and shows the same of them. */
+function isSameEndpoint(
+  { path, prefixed, view }: EndpointSpec,
+  own: readonly PlacedMember[],
+  before: Served | null,
+): boolean {
+  const former = before?.snapshot.endpoints.find((one) => one.path === path);
+  if (before === null || former === undefined || former.prefixed !== prefixed) return false;
+  const had = former.members.map((at) => before.members[at]);
+  const isSameView = JSON.stringify(former.view) === JSON.stringify(view);
+  return isSameView && had.length === own.length && had.every((member, at) => member === own[at]);
+}
+
+function leftOutBy(before: Served, next: Served): LeftOut {
+  const members = before.members.filter((one) => !next.members.includes(one));
+  const hasLost = ({ members: own }: EndpointSpec): boolean =>
+    own.some((at) => {
+      const member = before.members[at];
+      return member !== undefined && members.includes(member);
+    });
+  const targets = new Map([...before.targets].filter(([path, target]) => next.targets.get(path) !== target));
+  const lossy = new Set(before.snapshot.endpoints.filter(hasLost).map(({ path }) => path));
+  return {
+    epoch: next.snapshot.epoch,
+    members,
+    targets,
+    locals: before.locals,
+    closing: new Set(targets.keys()),
+    needing: new Set([...targets.keys(), ...lossy]),
+    regrouped: next.regrouped.map(({ target }) => target),
+  };
+}

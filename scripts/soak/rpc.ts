@@ -148,6 +148,8 @@ export class LegacyClient {
   readonly #url: string;
   #session: string | null = null;
   #stream: AbortController | null = null;
+  /** Why a question of the call under way got no answer; empty when it got one, or was none. */
+  #unanswered = '';
 
   constructor(url: string) {
     this.#url = url;
@@ -168,6 +170,7 @@ export class LegacyClient {
     const id = ++lastId;
     const meta = options.progress === true ? { _meta: { progressToken: id } } : {};
     const message = { jsonrpc: '2.0', id, method, params: { ...params, ...meta } };
+    this.#unanswered = '';
     const { reply, session } = await this.#post(message, {
       ms: CALL_MS_MAX,
       ...options,
@@ -175,6 +178,8 @@ export class LegacyClient {
         this.#answer(other);
         return options.visit?.(other);
       },
+    }).catch((error: unknown) => {
+      throw new Trouble(kindOf(error) + this.#unanswered);
     });
     this.#session ??= session;
     return resultOf(reply);
@@ -217,9 +222,11 @@ export class LegacyClient {
 
   #answer(question: Reply): void {
     if (question.method !== 'elicitation/create') return;
-    // Were it to fail, the call that asks would.
-    void this.#post({ jsonrpc: '2.0', id: question.id, result: ANSWER }, { ms: CALL_MS_MAX }).catch(
-      () => undefined,
+    this.#post({ jsonrpc: '2.0', id: question.id, result: ANSWER }, { ms: CALL_MS_MAX }).catch(
+      // The call that asks fails as well, and says so.
+      (error: unknown) => {
+        this.#unanswered = `, and its question was not answered: ${kindOf(error)}`;
+      },
     );
   }
 

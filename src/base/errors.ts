@@ -229,6 +229,13 @@ export const ERRORS = Object.freeze({
     'never',
     'Cannot find this session: it ended or never was; send initialize again',
   ),
+  GW_SESSION_ENDED: row(
+    404,
+    -32001,
+    'client',
+    'never',
+    'Cannot finish the exchange: its session was ended while it ran',
+  ),
   GW_SESSION_LIMIT: row(
     503,
     -32603,

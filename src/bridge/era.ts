@@ -4,7 +4,7 @@
 import { equalsAscii } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { kindOf, raw, text } from '../mcp/envelope.ts';
+import { has, kindOf, raw, text } from '../mcp/envelope.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { Upstream, UpstreamCall, UpstreamRequest, UpstreamSink } from '../upstream/upstream.ts';
@@ -57,6 +57,7 @@ export class EraRouter {
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     if (request.era === 'modern') {
       const facts = this.#book.only ?? this.#book.of(request.headers);
+      if (this.#goesOn(request)) return this.#faces.modern().send(request, sink);
       if (facts.modern === SPEAKS.yes) return this.#inner.send(request, sink);
       return this.#modern(request, sink, facts);
     }
@@ -78,6 +79,13 @@ export class EraRouter {
       return way.send(request, new WatchSink(sink, isRefusal, () => this.#suspect(facts, request)));
     }
     return way.send(request, sink);
+  }
+
+  /** The server may have learned the modern era since a call of this request began, and waits: it must not be executed a second time. */
+  #goesOn(request: UpstreamRequest): boolean {
+    const { envelope } = request;
+    if (envelope === null || !has(envelope, ENVELOPE.requestState)) return false;
+    return this.#faces.modern().isOwn?.(request) === true;
   }
 
   /** Of a process everything that it has said is true for good; that it said nothing is not. */

@@ -33,6 +33,8 @@ export interface FaceParts {
 export interface Face {
   /** As Upstream.send(). */
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall;
+  /** True for a request that goes on with what this face has begun, whatever the server is found to speak by now; absent: there is no such. */
+  isOwn?(request: UpstreamRequest): boolean;
   /** Legacy sessions held. */
   readonly sessions: number;
   /** Called every few seconds: what has been idle for too long ends. */

@@ -2,7 +2,7 @@
 // Called by the aggregates. Promises: each message is rewritten by splicing only; JSON stays JSON and streams stay streams; a lost session is
 // reported to the caller before anything was answered, so that it can be healed.
 import { concat, decode, EMPTY, splice } from '../base/bytes.ts';
-import { GatewayError } from '../base/errors.ts';
+import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Exchange } from '../exchange.ts';
 import { isSameId, kindOf, type Message, raw, readMessage } from '../mcp/envelope.ts';
@@ -29,6 +29,9 @@ export interface RelayPlan {
   /** Called instead of answering when the server does not know the session. Absent when there is none to lose. */
   readonly onLost: (() => void) | null;
 }
+
+/** What says that a session is over. */
+const OVER: readonly ErrorCode[] = ['GW_SESSION_UNKNOWN', 'GW_SESSION_ENDED'];
 
 /** Relays one member's reply, message by message. */
 export class MemberRelay extends ContainedSink {
@@ -87,7 +90,7 @@ export class MemberRelay extends ContainedSink {
     const { exchange, onLost, onOver } = this.#plan;
     if (onLost !== null && error.code === 'GW_SESSION_UNKNOWN' && !exchange.answered) return this.#lost();
     // A member's session is not the client's: that one goes on.
-    const isMembers = this.#plan.toClient !== null && error.code === 'GW_SESSION_UNKNOWN';
+    const isMembers = this.#plan.toClient !== null && OVER.includes(error.code);
     exchange.refuse(isMembers ? new GatewayError('GW_UPSTREAM_CLOSED', 'its session is over') : error);
     onOver(this.#isAnswered);
   }

@@ -78,6 +78,7 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_ROUTE_TASK',
       'GW_SESSION_MISSING',
       'GW_SESSION_UNKNOWN',
+      'GW_SESSION_ENDED',
       'GW_SESSION_LIMIT',
       'GW_SESSION_STREAM',
     ],

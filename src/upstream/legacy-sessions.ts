@@ -115,7 +115,7 @@ export class LegacySessions {
     const session = this.#byId.get(request.session);
     if (session === undefined) return new GatewayError('GW_SESSION_UNKNOWN');
     if (request.verb === 'DELETE') {
-      session.end(new GatewayError('GW_SESSION_UNKNOWN', 'the client ended it'));
+      session.end(new GatewayError('GW_SESSION_ENDED'));
       reply.empty(200);
       return null;
     }

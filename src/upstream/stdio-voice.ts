@@ -96,19 +96,20 @@ export class SessionVoice implements ChildVoice {
 
   /**
    * The call that a message without an address belongs to. With one call in flight it is that one. With several the
-   * child does not say: the oldest whose stream is open already, else the session's stream, else the oldest call.
+   * child does not say: the newest whose stream is open already, else the session's stream, else the newest call. The
+   * newest, since a client may have left an older one a moment ago, which shows only later: it would never hear the question.
    */
   #callFor(): Call | null {
-    let oldest: Call | null = null;
+    let newest: Call | null = null;
     let count = 0;
     let streaming: Call | null = null;
     for (const call of this.#calls.all()) {
       if (call.kind !== 'plain' || !call.reply.open) continue;
       count++;
-      oldest ??= call;
-      if (call.reply.streaming) streaming ??= call;
+      newest = call;
+      if (call.reply.streaming) streaming = call;
     }
-    if (count < 2) return oldest;
-    return streaming ?? (this.#inbox.open ? null : oldest);
+    if (count < 2) return newest;
+    return streaming ?? (this.#inbox.open ? null : newest);
   }
 }

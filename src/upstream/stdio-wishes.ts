@@ -1,5 +1,6 @@
 // What one session wants to hear of a child that it shares: log messages from a level on, news of resources.
 // Called by the stdio-together files. Promises: pure; severities are those of RFC 5424, as MCP has them.
+import { splice } from '../base/bytes.ts';
 import { readString, stringMember } from '../mcp/json.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE } from '../scan/contract.ts';
@@ -27,6 +28,17 @@ export function levelName(level: number): string {
 export function uriIn(message: Uint8Array, envelope: Int32Array): string | null {
   const start = place(envelope, ENVELOPE.uri);
   return start < 0 ? null : readString(message, start, place(envelope, ENVELOPE.uri + 1));
+}
+
+/** The same of a request as it goes out: on an endpoint of several servers the client's URI bears the server's name, which the server must not see. */
+function sentUriIn({ body, envelope, edits }: Message): string | null {
+  const start = place(envelope, ENVELOPE.uri);
+  const end = place(envelope, ENVELOPE.uri + 1);
+  const inside = edits.filter((edit) => edit.start >= start && edit.end <= end);
+  if (start < 0 || inside.length === 0) return uriIn(body, envelope);
+  const moved = inside.map((edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }));
+  const sent = splice(body.subarray(start, end), moved);
+  return readString(sent, 0, sent.length);
 }
 
 /** What the other sessions have asked the server for already. */
@@ -70,7 +82,7 @@ export class Wishes {
   take(message: Message): (() => void) | null {
     const { body, envelope } = message;
     if (isMethod(message, METHOD.setLevel)) return this.#takeLevel(levelIn(body, envelope));
-    const uri = uriIn(body, envelope);
+    const uri = sentUriIn(message);
     if (uri === null) return NO_CHANGE;
     if (isMethod(message, METHOD.subscribe)) {
       if (!this.#others.holds(uri)) return () => this.uris.add(uri);

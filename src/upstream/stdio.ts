@@ -123,12 +123,16 @@ class StdioUpstream implements Upstream {
     this.#isToTell = true;
     this.#core.runtime.clock.soon(() => {
       this.#isToTell = false;
-      const { cell } = this.#core;
-      const { total, idle, waiting, sessions } = this.stats();
-      cell.setLoad(total, idle);
-      cell.setWaiting(waiting);
-      cell.setSessions(sessions);
+      this.#tell();
     });
+  }
+
+  #tell(): void {
+    const { cell } = this.#core;
+    const { total, idle, waiting, sessions } = this.stats();
+    cell.setLoad(total, idle);
+    cell.setWaiting(waiting);
+    cell.setSessions(sessions);
   }
 
   isPiped(): boolean {
@@ -173,6 +177,8 @@ class StdioUpstream implements Upstream {
     await this.#until(gone, Math.max(0, withinMs - (clock.now() - startedAt)));
     for (const pipe of this.#core.pipes) pipe.kill();
     await this.#until(gone, GIVE_UP_MS);
+    // Nothing follows that would tell of it, and the cells are another server's next.
+    this.#tell();
     if (!gone())
       this.#core.log.error('a process of the MCP server did not end', { count: this.#core.pipes.size });
   }

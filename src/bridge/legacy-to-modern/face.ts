@@ -103,7 +103,7 @@ class LegacyFace implements Face {
     const session = this.#session(request);
     if (session instanceof GatewayError) return session;
     if (request.verb === 'DELETE') {
-      this.#sessions.end(session, new GatewayError('GW_SESSION_UNKNOWN', 'the client ended it'));
+      this.#sessions.end(session, new GatewayError('GW_SESSION_ENDED'));
       reply.empty(200);
       return null;
     }

@@ -115,6 +115,10 @@ class ModernFace implements Face {
 
   // ── requests that come back ──────────────────────────────────────────────────────────────────────────────────────
 
+  isOwn(request: UpstreamRequest): boolean {
+    return openState(this.#parts.sealer, request) !== null;
+  }
+
   #goOn(state: State | null, request: UpstreamRequest, reply: ModernReply): void {
     const { spec, parking } = this.#parts;
     const requested = requestedOf(request);

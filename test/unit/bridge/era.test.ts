@@ -6,7 +6,7 @@ import type { FakeReply } from '../../../src/upstream/fake.ts';
 import type { UpstreamRequest, UpstreamSink } from '../../../src/upstream/upstream.ts';
 import { Rig, type RigOptions } from '../../fixtures/era-rig.ts';
 import { eventOf, eventStream, json } from '../../fixtures/lab.ts';
-import { messageOf } from '../../fixtures/messages.ts';
+import { MODERN_META, messageOf } from '../../fixtures/messages.ts';
 
 const DISCOVERED = json({
   jsonrpc: '2.0',
@@ -564,6 +564,36 @@ describe('what is known', () => {
     one.modern();
     await one.settle();
     expect(one.methods.at(-1)).toBe('tools/list');
+  });
+
+  test('regression: a call that waits at a server which is found to be modern goes on where it began', async () => {
+    let isModern = false;
+    const one = new Rig((method) => {
+      if (method !== 'server/discover') return ANSWER;
+      return isModern ? DISCOVERED : UNINITIALIZED;
+    });
+    one.modern('tools/call');
+    await one.settle();
+    isModern = true;
+    await one.settle(1.3 * LIMITS.eraNoMs);
+    one.modern('tools/call');
+    await one.settle();
+    const face = one.modernFace;
+    if (face === null) throw new Error('no face');
+    face.ownMark = 'sealed by us';
+    const goOn = (requestState: string) =>
+      one.send(
+        {
+          jsonrpc: '2.0',
+          id: 6,
+          method: 'tools/call',
+          params: { name: 'x', requestState, _meta: MODERN_META },
+        },
+        { era: 'modern' },
+      );
+    const [own, foreign] = [goOn('sealed by us'), goOn('of the server itself')];
+    await one.settle();
+    expect([own.text, foreign.text.includes('own')]).toEqual(['{"face":"modern"}', true]);
   });
 
   const downgrades: readonly [string, FakeReply][] = [

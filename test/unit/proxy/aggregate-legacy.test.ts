@@ -709,6 +709,15 @@ describe('eras', () => {
     expect(lab.post(list(1), { protocolVersion: '2020-01-01' }).json.error?.code).toBe(-32022);
   });
 
+  test('regression: a call that runs while its member’s session is ended is not sent again: it may have been executed', async () => {
+    const lab = new Lab({ servers: { a: forgetful('a', ['a-s1'], { fail: 'GW_SESSION_ENDED' }) } });
+    const session = await lab.initialize();
+    const seen = lab.post(call(1, 'a__x'), { session });
+    await lab.sim.advance(10);
+    expect([seen.status, seen.exchange.errorCode]).toEqual([502, 'GW_UPSTREAM_CLOSED']);
+    expect(lab.asked('a', 'tools/call').length).toBe(1);
+  });
+
   test('a session is known at its own endpoint only, and no longer after its end', async () => {
     const lab = new Lab({ servers: { a: legacyScript('a') } });
     const other = new Lab({ servers: { a: legacyScript('a') } });

@@ -324,7 +324,7 @@ describe('what the child says by itself', () => {
     expect(world.child.last.method).toBe('tools/call');
   });
 
-  test('with several calls: the oldest open stream, else the session stream, else the oldest call', () => {
+  test('with several calls: the newest open stream, else the session stream, else the newest call', () => {
     const world = new StdioWorld();
     const session = world.openSession();
     const first = call(world, session, 1);
@@ -339,9 +339,20 @@ describe('what the child says by itself', () => {
     expect(stream.caught.events).toHaveLength(1);
     second.call.abort();
     stream.call.abort();
-    call(world, session, 3);
-    world.child.say(note('notifications/message', { data: 'to the oldest' }));
-    expect(first.caught.events).toHaveLength(1);
+    const third = call(world, session, 3);
+    world.child.say(note('notifications/message', { data: 'to the newest' }));
+    expect(third.caught.events).toHaveLength(1);
+    expect(first.caught.events).toHaveLength(0);
+  });
+
+  test('regression: a client that has left a call a moment ago, unnoticed so far, is asked in its next one', () => {
+    const world = new StdioWorld();
+    const session = world.openSession();
+    const left = call(world, session, 1);
+    const next = call(world, session, 2);
+    world.child.say({ jsonrpc: '2.0', id: 'q', method: 'elicitation/create', params: { message: '?' } });
+    expect(left.caught.events).toHaveLength(0);
+    expect(next.caught.events).toHaveLength(1);
   });
 
   test('what concerns the session goes to its stream, or waits for one, bounded', () => {
@@ -576,7 +587,8 @@ describe('ending', () => {
     const sent = call(world, session, 1);
     const { caught } = world.send(null, legacy(session, { verb: 'DELETE' }));
     expect(caught.head?.status).toBe(200);
-    expect(sent.caught.failed?.code).toBe('GW_SESSION_UNKNOWN');
+    // Not that it is unknown: that would say that nothing was executed.
+    expect(sent.caught.failed?.code).toBe('GW_SESSION_ENDED');
     expect(stream.caught.ended).toBe(1);
     expect(world.child.stdinClosed).toBe(true);
     expect(world.send(null, legacy(session, { verb: 'DELETE' })).caught.failed?.code).toBe(

@@ -115,7 +115,7 @@ class Scene {
     this.sessions.splice(this.sessions.indexOf(session), 1);
     for (const call of this.calls)
       if (call.session === session && call.state === 'running') {
-        call.heard.push('failed GW_SESSION_UNKNOWN');
+        call.heard.push('failed GW_SESSION_ENDED');
         call.state = 'over';
       }
   }

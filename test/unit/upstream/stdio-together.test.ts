@@ -188,7 +188,7 @@ describe('calls', () => {
       left.pipeId,
       running.pipeId,
     ]);
-    expect(running.caught.failed?.code).toBe('GW_SESSION_UNKNOWN');
+    expect(running.caught.failed?.code).toBe('GW_SESSION_ENDED');
     expect(call(at, a, 3).caught.failed?.code).toBe('GW_SESSION_UNKNOWN');
     at.child.say({ jsonrpc: '2.0', id: other.pipeId, result: {} });
     expect(other.caught.json.id).toBe(1);
@@ -319,6 +319,25 @@ describe('what the child tells', () => {
       method: 'resources/unsubscribe',
       params: { uri: 'file:///x' },
     });
+  });
+
+  test.each([
+    ['its prefix cut', 1, 3, ''],
+    ['the whole of it replaced', 0, 'a+file:///x'.length + 2, '"file:///x"'],
+  ])('regression: a session whose URI is rewritten on its way (%s) hears of it', (_how, from, to, insert) => {
+    const at = world();
+    const [a, b] = [open(at), open(at)];
+    const streams = [a, b].map((session) => stream(at, session));
+    const message = { jsonrpc: '2.0', id: 1, method: 'resources/subscribe', params: { uri: 'a+file:///x' } };
+    const uriAt = JSON.stringify(message).indexOf('"a+file');
+    const edits = [{ start: uriAt + from, end: uriAt + to, insert: new TextEncoder().encode(insert) }];
+    at.send(message, legacy(a, { edits }));
+    expect(at.child.last).toMatchObject({ method: 'resources/subscribe', params: { uri: 'file:///x' } });
+    answer(at);
+    at.child.say(note('notifications/resources/updated', { uri: 'file:///x' }));
+    expect(streams.map((sent) => sent.caught.events.length)).toEqual([1, 0]);
+    at.send(null, legacy(a, { verb: 'DELETE' }));
+    expect(at.child.last).toMatchObject({ method: 'resources/unsubscribe', params: { uri: 'file:///x' } });
   });
 
   test('the child is told the most verbose level; each session hears from its own level on', () => {

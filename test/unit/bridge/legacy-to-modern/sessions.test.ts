@@ -233,7 +233,8 @@ describe('a session', () => {
     const end = lab.bare('DELETE', { session });
     await lab.sim.advance(5);
     expect([end.status, end.state]).toEqual([200, 'ended']);
-    expect(call.error?.code).toBe('GW_SESSION_UNKNOWN');
+    // Not that it is unknown: that would say that nothing was executed.
+    expect(call.error?.code).toBe('GW_SESSION_ENDED');
     expect(stream.state).toBe('ended');
     expect(lab.asked('tools/call').every((sent) => sent.aborted)).toBe(true);
     expect(lab.asked('subscriptions/listen').every((sent) => sent.done)).toBe(true);

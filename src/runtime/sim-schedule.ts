@@ -13,8 +13,6 @@ interface Event {
 
 /** A run of more events than this is taken for an endless loop. */
 const EVENTS_MAX = 1_000_000;
-/** Time passes before a timer fires, however little was asked for: what is too small to be added would be asked for again and again. */
-const LEAST_MS = 0.001;
 /** 2026-01-01, so that wall() gives plausible dates. */
 const WALL_START_MS = 1_767_225_600_000;
 
@@ -49,7 +47,7 @@ export class Schedule implements Clock {
   after(ms: number, callback: () => void): TimerId {
     const id = ++this.last;
     this.due.add(id);
-    this.push({ at: this.time + (ms > 0 ? Math.max(ms, LEAST_MS) : 0), id, run: callback });
+    this.push({ at: this.time + Math.max(0, ms), id, run: callback });
     return id;
   }
 

@@ -241,8 +241,9 @@ class LegacyFace implements Face {
       await promise;
       clock.cancel(timer);
     }
-    for (const session of this.#sessions.all())
-      this.#sessions.end(session, new GatewayError('GW_UPSTREAM_CLOSING'));
+    // What still runs may have been executed.
+    const letGo = new GatewayError('GW_UPSTREAM_CLOSED', 'the gateway let go of the server first');
+    for (const session of this.#sessions.all()) this.#sessions.end(session, letGo);
   }
 }
 

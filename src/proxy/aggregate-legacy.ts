@@ -130,11 +130,12 @@ export class LegacyAggregate {
     if (session instanceof GatewayError) return exchange.refuse(session);
     let isTaken = false;
     try {
-      const faults = await Promise.all(session.legs.map((leg) => session.openLeg(leg)));
+      await openAll(session);
       const lately = this.#declared.of(namedFor(exchange).partition, session.legs, this.#face.listGraceMs);
       // What is over has nobody left who could learn the session's id.
       isTaken = id !== null && !exchange.over && session.legs.some((leg) => leg.ready);
-      if (id === null || !isTaken) return exchange.refuse(nobodyReady(faults));
+      if (id === null || !isTaken)
+        return exchange.refuse(nobodyReady(session.legs.map(({ fault }) => fault)));
       const result = encode(JSON.stringify(initializeResult(exchange, session, this.#face.self, lately)));
       exchange.carry({ 'mcp-session-id': this.#face.sealSession(exchange, session.id) });
       exchange.replyJson(200, resultMessage(id, result));
@@ -242,6 +243,17 @@ export class LegacyAggregate {
     const fault = await session.heal(current, current === leg ? lost : current.sessionId);
     if (fault !== null) exchange.refuse(fault);
     else if (!exchange.over) this.#call(exchange, session, { leg: current, routed, mayHeal: false });
+  }
+}
+
+/** Opens every leg of a session that begins. A reload may put others in the place of some meanwhile: those are opened, too. */
+async function openAll(session: Session): Promise<void> {
+  const opened = new Set<Leg>();
+  for (;;) {
+    const fresh = session.legs.filter((leg) => !opened.has(leg));
+    if (fresh.length === 0) return;
+    for (const leg of fresh) opened.add(leg);
+    await Promise.all(fresh.map((leg) => session.openLeg(leg)));
   }
 }
 

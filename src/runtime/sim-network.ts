@@ -3,6 +3,7 @@
 // order, however they are cut and joined on the way; the seed decides every delay and every cut.
 import { concat } from '../base/bytes.ts';
 import type { Clock, Random, Socket, SocketAddress, SocketHandler } from './runtime.ts';
+import type { Schedule } from './sim-schedule.ts';
 
 /** A connection as whoever accepted it has it. */
 export interface PeerSocket extends Socket {
@@ -117,7 +118,7 @@ class SimSocket implements PeerSocket {
   private travel(run: () => void): void {
     const { clock } = this.network;
     this.lastArrival = Math.max(this.lastArrival, clock.now() + this.network.delay());
-    clock.after(this.lastArrival - clock.now(), run);
+    clock.at(this.lastArrival, run);
   }
 
   private arrive(bytes: Uint8Array): void {
@@ -183,7 +184,7 @@ interface Host {
 
 /** All addresses of one sim. */
 export class Network implements Places {
-  readonly clock: Clock;
+  readonly clock: Schedule;
   readonly options: WireOptions;
   /** Ends of connections that are open. */
   openSockets = 0;
@@ -192,7 +193,7 @@ export class Network implements Places {
   private readonly silent = new Set<string>();
   private nextPort = 40_000;
 
-  constructor(clock: Clock, random: Random, options: WireOptions) {
+  constructor(clock: Schedule, random: Random, options: WireOptions) {
     this.clock = clock;
     this.random = random;
     this.options = options;

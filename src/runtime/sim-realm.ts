@@ -18,10 +18,11 @@ import type {
 import type { Programs } from './sim-child.ts';
 import { listenSim } from './sim-listen.ts';
 import type { Accept, Network, Places } from './sim-network.ts';
+import type { Schedule } from './sim-schedule.ts';
 
 /** What all threads of a sim have in common. */
 export interface RealmWorld {
-  readonly clock: Clock;
+  readonly clock: Schedule;
   readonly network: Network;
   readonly programs: Programs;
 }

@@ -13,6 +13,8 @@ interface Event {
 
 /** A run of more events than this is taken for an endless loop. */
 const EVENTS_MAX = 1_000_000;
+/** Time passes before a timer fires, however little was asked for: what is too small to be added would be asked for again and again. */
+const LEAST_MS = 0.001;
 /** 2026-01-01, so that wall() gives plausible dates. */
 const WALL_START_MS = 1_767_225_600_000;
 
@@ -45,9 +47,14 @@ export class Schedule implements Clock {
   }
 
   after(ms: number, callback: () => void): TimerId {
+    return this.at(this.time + (ms > 0 ? Math.max(ms, LEAST_MS) : 0), callback);
+  }
+
+  /** Calls back at that time of now(): what is due at the same time comes in the order of asking, which a difference of two times does not promise. */
+  at(timeMs: number, callback: () => void): TimerId {
     const id = ++this.last;
     this.due.add(id);
-    this.push({ at: this.time + Math.max(0, ms), id, run: callback });
+    this.push({ at: Math.max(this.time, timeMs), id, run: callback });
     return id;
   }
 

@@ -55,7 +55,7 @@ class Way {
     const copy: unknown = structuredClone(message);
     const { clock, network } = this.#parts;
     this.#lastArrival = Math.max(this.#lastArrival, clock.now() + network.delay());
-    clock.after(this.#lastArrival - clock.now(), () => {
+    clock.at(this.#lastArrival, () => {
       if (!this.isOpen) return;
       this.#waiting.push([copy, ports]);
       this.#deliver();

@@ -61,7 +61,8 @@ class PeerUpstream implements Upstream {
   readonly #sharesSessions: boolean;
   readonly #running = new Set<RemoteCall>();
   #closing: GatewayError | null = null;
-  #onIdle: () => void = () => undefined;
+  /** Several may close it at once: a reload that has left it out, and the gateway's end. */
+  #whenIdle: (() => void)[] = [];
 
   constructor({ link, local, sharesSessions }: PeerUpstreamParts, home: number) {
     this.name = local.name;
@@ -95,7 +96,7 @@ class PeerUpstream implements Upstream {
 
   #ended(call: RemoteCall): void {
     this.#running.delete(call);
-    if (this.#running.size === 0) this.#onIdle();
+    if (this.#running.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   isPiped(): boolean {
@@ -115,9 +116,7 @@ class PeerUpstream implements Upstream {
       const timer = clock.after(withinMs, () => {
         for (const call of [...this.#running]) call.breakOff(new GatewayError('GW_UPSTREAM_EXITED'));
       });
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
+      await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
       clock.cancel(timer);
     }
     await closed;

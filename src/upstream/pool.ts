@@ -282,6 +282,8 @@ export class HttpPool implements ConnectionOwner, CallHolder {
       this.callFailed(call, new GatewayError('GW_UPSTREAM_CLOSING'));
     });
     for (const slot of this.slots) if (slot.state !== 'lost') slot.breakOff();
+    // Calls may have waited for places that other workers have: then there was no connection to end.
+    this.settle();
   }
 
   private settle(): void {

@@ -401,6 +401,20 @@ export function describeUpstream(kind: UpstreamKind): void {
       expect(here.seen()).toHaveLength(1);
     });
 
+    test('regression: close() may be asked for twice while calls run, and both hear of the end', async () => {
+      const here = await make();
+      const running = start(here, 'hold');
+      await here.until(() => here.seen().length === 1);
+      let closed = 0;
+      for (const withinMs of [20_000, 10_000])
+        void here.upstream.close(withinMs).then(() => {
+          closed++;
+        });
+      here.release();
+      await here.until(() => closed === 2);
+      expectAnswer(running);
+    });
+
     test('close() breaks off what takes too long', async () => {
       const here = await make();
       const stuck = start(here, 'hang');

@@ -118,6 +118,7 @@ export abstract class SimClient {
       credentials: server.kind === 'http' && server.forwardsCredentials ? this.credentials : null,
       // Reads change nothing, and a tool may say so of itself.
       isRepeatable: tool === 'peek' || tool === 'read',
+      mayBeLate: server.kind === 'stdio' && server.speaks !== 'modern' && !isHealthy(server),
       mustSucceed: plan.deaths.length === 0 && isHealthy(server),
     });
   }

@@ -24,6 +24,8 @@ export interface Call {
   readonly credentials: string | null;
   /** The tool says of itself that it may run twice. */
   readonly isRepeatable: boolean;
+  /** Its server is a process that may be slow to look at it, and speaks the era in which it may ask. */
+  readonly mayBeLate: boolean;
   /** Nothing in the plan can keep it from succeeding. */
   mustSucceed: boolean;
   executions: number;
@@ -59,7 +61,10 @@ export class Ledger {
   }
 
   open(
-    call: Pick<Call, 'client' | 'server' | 'tool' | 'credentials' | 'isRepeatable' | 'mustSucceed'>,
+    call: Pick<
+      Call,
+      'client' | 'server' | 'tool' | 'credentials' | 'isRepeatable' | 'mayBeLate' | 'mustSucceed'
+    >,
   ): Call {
     const token = `tk${String(this.calls.size).padStart(4, '0')}${this.#dice.letters()}`;
     const opened: Call = {
@@ -111,14 +116,22 @@ export class Ledger {
     return call;
   }
 
-  /** Tokens came to a client: they may be these and no others. */
+  /**
+   * Tokens came to a client: they may be these and no others. But a process does not say which call a question of it is about, so one that goes on for long with
+   * a call that is over asks whoever uses it next: the gateway waits for two seconds.
+   */
   delivered(tokens: readonly string[], own: ReadonlySet<string>, where: string): void {
     for (const token of tokens)
-      if (!own.has(token))
+      if (!own.has(token) && !this.#isLate(token))
         this.violate(
           'no data of others',
           `${where} was given ${token} of ${this.calls.get(token)?.client ?? 'nobody'}`,
         );
+  }
+
+  #isLate(token: string): boolean {
+    const call = this.calls.get(token);
+    return call?.mayBeLate === true && call.outcome !== null;
   }
 
   close(call: Call, outcome: Outcome, detail = '', errorCode: ErrorCode | null = null): void {

@@ -54,6 +54,10 @@ interface ServerBase {
   /** Longest time that it thinks, ms. */
   readonly thinksMs: number;
   readonly hasBreaker: boolean;
+  /** What the configuration does about calls that fail or are slow, and what it keeps. */
+  readonly retriesMax: number;
+  readonly isHedged: boolean;
+  readonly hasCache: boolean;
   /** When it goes down, and for how long. */
   readonly downs: readonly { readonly atMs: number; readonly forMs: number; readonly silently: boolean }[];
 }
@@ -71,6 +75,9 @@ export interface HttpPlan extends ServerBase {
   readonly hasStreams: boolean;
   readonly forwardsCredentials: boolean;
   readonly replicas: number;
+  /** How one of them is chosen, and whether they are asked and compared. */
+  readonly balance: 'least-busy' | 'round-robin' | 'hash';
+  readonly isWatched: boolean;
 }
 
 /** A server that is a process. */
@@ -236,6 +243,9 @@ function serverPlan(dice: Dice, index: number, mayFail: boolean, hasUniqueIds: b
     faultShare: isFaulty ? dice.pick([0.05, 0.2, 0.6]) : 0,
     thinksMs: dice.pick([0, 5, 50, 400]),
     hasBreaker: dice.chance(0.5),
+    retriesMax: dice.pick([0, 0, 2]),
+    isHedged: dice.chance(0.2),
+    hasCache: dice.chance(0.4),
     downs:
       isFaulty && dice.chance(0.5)
         ? Array.from({ length: dice.whole(1, 2) }, () => ({
@@ -270,7 +280,9 @@ function httpPlan(dice: Dice, base: ServerBase, hasUniqueIds: boolean): HttpPlan
     hasSessions: dice.chance(0.8),
     hasStreams: dice.chance(0.6),
     forwardsCredentials: dice.chance(0.5),
-    replicas: dice.chance(0.2) ? 2 : 1,
+    replicas: dice.pick([1, 1, 1, 2, 3]),
+    balance: dice.pick(['least-busy', 'round-robin', 'hash']),
+    isWatched: dice.chance(0.5),
   };
 }
 

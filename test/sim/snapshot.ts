@@ -3,8 +3,11 @@
 import { LIMITS } from '../../src/base/limits.ts';
 import type { Snapshot } from '../../src/snapshot.ts';
 import {
+  type CacheSettings,
   type HttpTarget,
   KEEP_DEFAULTS,
+  type PolicySpec,
+  type ReplicationSpec,
   type ServerSpec,
   type StdioTarget,
 } from '../../src/upstream/spec.ts';
@@ -48,7 +51,48 @@ function targetOf(plan: ServerPlan, index: number): HttpTarget | StdioTarget {
   return { kind: 'stdio', command: plan.name, args: [], cwd: null, env: {}, keep };
 }
 
-function specOf(plan: ServerPlan, index: number, epoch: number): ServerSpec {
+function policyOf({ retriesMax, isHedged }: ServerPlan): PolicySpec {
+  return {
+    retries: { max: retriesMax, budgetPercent: 100, perSecondMin: 10, backoffMs: 20, backoffMaxMs: 500 },
+    hedge: { enabled: isHedged, afterPercentile: 50, minMs: 20, budgetPercent: 100 },
+    idempotencyKey: 'all',
+    concurrencyMax: 0,
+    tools: [],
+  };
+}
+
+const CACHE: CacheSettings = {
+  bytesMax: 1_000_000,
+  defaultTtlMs: 500,
+  defaultScope: 'private',
+  staleOnErrorMs: 5_000,
+  tools: [],
+};
+
+function replicationOf({ replicas, balance, isWatched }: HttpPlan, isQuiet: boolean): ReplicationSpec {
+  const outliers = {
+    windowMs: 1_000,
+    requestsMin: 3,
+    failurePoints: 30,
+    latencyFactor: 3,
+    latencyMinMs: 100,
+  };
+  const health = {
+    intervalMs: 2_000,
+    downIntervalMs: 500,
+    timeoutMs: 1_000,
+    unhealthyAfter: 2,
+    healthyAfter: 1,
+  };
+  return {
+    weights: Array.from({ length: replicas }, () => 1),
+    balance: { policy: balance, hashOn: 'argument:token', slowStartMs: 1_000 },
+    outliers: isWatched && !isQuiet ? { ...outliers, ejectMs: 1_000, ejectMaxMs: 4_000 } : null,
+    health: isWatched && !isQuiet ? health : null,
+  };
+}
+
+function specOf(plan: ServerPlan, index: number, epoch: number, isQuiet: boolean): ServerSpec {
   const replicas =
     plan.kind === 'http' && plan.replicas > 1
       ? Array.from({ length: plan.replicas - 1 }, (_, at) => httpTarget(plan, portOf(index) + at + 1))
@@ -56,7 +100,11 @@ function specOf(plan: ServerPlan, index: number, epoch: number): ServerSpec {
   return {
     name: plan.name,
     target: targetOf(plan, index),
-    ...(replicas === undefined ? {} : { replicas }),
+    ...(plan.kind === 'http' && replicas !== undefined
+      ? { replicas, replication: replicationOf(plan, isQuiet) }
+      : {}),
+    ...(plan.hasCache ? { cache: CACHE } : {}),
+    ...(plan.retriesMax > 0 || plan.isHedged ? { policy: policyOf(plan) } : {}),
     era: plan.configured,
     forwardHeaders: plan.kind === 'http' && plan.forwardsCredentials ? ['authorization'] : [],
     connectTimeoutMs: 1_000,
@@ -71,13 +119,13 @@ function specOf(plan: ServerPlan, index: number, epoch: number): ServerSpec {
   };
 }
 
-/** The snapshot of that epoch, from 1 on: each differs from the one before in one server. */
-export function snapshotOf(plan: Plan, epoch: number): Snapshot {
+/** The snapshot of that epoch, from 1 on: each differs from the one before in one server. `isQuiet`: nobody is asked anything without need. */
+export function snapshotOf(plan: Plan, epoch: number, isQuiet = false): Snapshot {
   const count = plan.servers.length;
   const servers = plan.servers.map((server, index) => {
     // How often this one was changed by then.
     const changes = Math.floor((epoch - 1 + count - 1 - index) / count);
-    return specOf(server, index, changes);
+    return specOf(server, index, changes, isQuiet);
   });
   return {
     epoch,

@@ -181,11 +181,11 @@ class Run {
     gateway.endWorker(worker);
   }
 
-  #reload(gateway: Gateway): void {
+  #reload(gateway: Gateway, isQuiet = false): void {
     if (this.ledger.isDraining) return;
     const epoch = ++this.#epoch;
     this.trace.note(`reload ${epoch}`);
-    gateway.reload(snapshotOf(this.plan, epoch)).then(
+    gateway.reload(snapshotOf(this.plan, epoch, isQuiet)).then(
       () => this.trace.note(`reload ${epoch} is in force`),
       (error: unknown) => {
         const isFair =
@@ -197,12 +197,13 @@ class Run {
 
   // ── two ways to the end ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** All do what they had in mind, then everything is well again, then nothing happens for a while. */
+  /** All do what they had in mind, then everything is well again, then nothing happens for a while, since nobody is watched any more either. */
   async #toTheEnd(gateway: Gateway, done: Promise<boolean>): Promise<void> {
     await this.#until(done, TRAFFIC_MS_MAX, 'the clients');
     for (const server of this.#servers) server.heal();
     await this.sim.advance(RECOVERY_MS);
     await this.#probe(gateway);
+    this.#reload(gateway, true);
     await this.sim.advance(IDLE_MS);
     for (const client of this.#clients) client.leave();
     await this.sim.advance(START_MS);

@@ -2,6 +2,7 @@
 // Runs proxy/aggregate-legacy.ts and what it uses over fake upstreams on a simulated clock.
 import { describe, expect, test } from 'bun:test';
 import { LIMITS } from '../../../src/base/limits.ts';
+import { Aggregate } from '../../../src/proxy/aggregate.ts';
 import type { FakeReply } from '../../../src/upstream/fake.ts';
 import {
   eventOf,
@@ -270,6 +271,19 @@ describe('members that are down', () => {
       Object.keys((seen.json.result as { _meta: Record<string, object> })._meta['sluice/missing'] ?? {}),
     ).toEqual(['gone']);
     expect(lab.fake('gone').sent[0]?.aborted).toBe(true);
+  });
+
+  test('regression: members that a reload puts in the place of others during an initialize are initialized, too', async () => {
+    const script = legacyScript('a');
+    const lab = new Lab({ servers: { a: (sent, index) => ({ ...script(sent, index), delayMs: 20 }) } });
+    const first = lab.post(INITIALIZE);
+    await lab.sim.advance(10);
+    if (!(lab.target instanceof Aggregate)) throw new Error('no aggregate');
+    const members = lab.snapshot.servers.map((spec) => ({ spec, upstream: lab.fake(spec.name) }));
+    lab.target.regroup(members, lab.target.routes, null);
+    await lab.sim.advance(100);
+    expect(first.status).toBe(200);
+    expect(lab.asked('a', 'initialize').length).toBe(2);
   });
 
   test('nobody is there: initialize is refused and no session is left', async () => {

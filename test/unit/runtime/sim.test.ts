@@ -49,6 +49,21 @@ describe('virtual time', () => {
     expect(sim.clock.wall() - wall).toBe(50);
   });
 
+  test('time passes before a timer fires, however little was asked for', async () => {
+    const sim = createSimRuntime({ seed: 1 });
+    await sim.advance(2570.3);
+    const start = sim.clock.now();
+    let turns = 0;
+    const until = start + 1e-13;
+    const wait = (): void => {
+      turns++;
+      if (sim.clock.now() <= until) sim.clock.after(until - start + 1e-16, wait);
+    };
+    wait();
+    await sim.advance(1);
+    expect(turns).toBe(2);
+  });
+
   test('promises settle between events', async () => {
     const sim = createSimRuntime({ seed: 1 });
     const heard: string[] = [];

@@ -3,6 +3,8 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../../src/base/limits.ts';
+import { PoolCell } from '../../../src/memory/cells.ts';
+import { createMemory } from '../../../src/memory/memory.ts';
 import { codeOf, HttpWorld, httpSpec, reply } from './http-world.ts';
 
 const GONE = 'total 0 busy 0 idle 0 waiting 0';
@@ -251,6 +253,20 @@ describe('closing', () => {
       'GW_UPSTREAM_CLOSING',
     ]);
     expect(world.load).toBe(GONE);
+    expect(world.clock.pending).toBe(0);
+  });
+
+  test('regression: ends also when nothing but calls is left that wait for places of another worker', async () => {
+    const shape = { workers: 2, upstreams: 1, endpoints: 0, ringBytes: 4096, journalRecords: 1 };
+    const memory = createMemory(shape, 0);
+    const world = new HttpWorld(httpSpec({ connectionsMax: 1 }), { cell: new PoolCell(memory, 0, 0) });
+    expect(new PoolCell(memory, 0, 1).acquire(1)).toBe(true);
+    const waiting = world.send();
+    expect(world.load).toBe('total 0 busy 0 idle 0 waiting 1');
+    const closing = world.upstream.close(500);
+    world.clock.advance(500);
+    await closing;
+    expect(codeOf(waiting.sink)).toBe('GW_UPSTREAM_CLOSING');
     expect(world.clock.pending).toBe(0);
   });
 

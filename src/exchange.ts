@@ -4,9 +4,11 @@
 import { EMPTY } from './base/bytes.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
 import { type ClientHeaders, NO_CLIENT_HEADERS } from './exchange/client-headers.ts';
+import { errorHeaders } from './exchange/error-headers.ts';
 import { raw } from './mcp/envelope.ts';
 import { errorMessage } from './mcp/errors.ts';
 import { messageEvent } from './mcp/sse.ts';
+import { ExchangeTiming } from './observe/timing.ts';
 import type { HeaderRecord, Reply, ReplyStream } from './runtime/runtime.ts';
 import { ENVELOPE, FLAG, KIND } from './scan/contract.ts';
 import type { EndpointSpec, Home, Snapshot } from './snapshot.ts';
@@ -35,6 +37,12 @@ export interface LiveBody extends ReplyStream {
 export interface ExchangeOwner {
   /** Called once per exchange when everything about it is over. */
   onFinish(exchange: Exchange): void;
+  /** Called when a reply leaves: may add to its headers, and give it another whole body. */
+  readonly onReply?: (
+    exchange: Exchange,
+    headers: Record<string, string>,
+    body: Reply['body'],
+  ) => Reply['body'];
 }
 
 /** What is known when an exchange is admitted. */
@@ -57,14 +65,13 @@ const JSON_TYPE = 'application/json';
 const CLIENT_GONE = 499;
 
 /** One request from admission to record. */
-export class Exchange {
+export class Exchange extends ExchangeTiming {
   readonly id: string;
   readonly verb: 'POST' | 'GET' | 'DELETE';
   readonly snapshot: Snapshot;
   readonly endpoint: EndpointSpec;
   /** The client's; once a GET's stream has begun, which may last for days, there are none any more. */
   headers: ClientHeaders;
-  readonly startedAtMs: number;
   /** Who the client is, as handles are bound to it; '' for everyone where nobody is asked. */
   principal = '';
   /** Id of the legacy session as its owner gave it; null without one. Opened at admission. */
@@ -91,7 +98,6 @@ export class Exchange {
   gone = false;
   /** True when another worker has the client, and this one only the session. */
   isAdopted = false;
-  /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
   /** Takes the envelope back at the end, when whoever runs the exchange keeps no hold on it. */
   recycle: ((envelope: Int32Array) => void) | null = null;
   before: Exchange | null = null;
@@ -107,12 +113,12 @@ export class Exchange {
   #finished = false;
 
   constructor(start: ExchangeStart) {
+    super(start.startedAtMs);
     this.id = start.id;
     this.verb = start.verb;
     this.snapshot = start.snapshot;
     this.endpoint = start.endpoint;
     this.headers = start.headers;
-    this.startedAtMs = start.startedAtMs;
     this.#owner = start.owner;
     this.#replyHeaders = start.replyHeaders;
     this.#answer = start.answer;
@@ -135,6 +141,7 @@ export class Exchange {
     this.session = null;
     this.home = null;
     this.isSessionLost = true;
+    this.isHandedOver = false;
   }
 
   /** Takes over what another exchange of the same client request was admitted with. */
@@ -194,8 +201,10 @@ export class Exchange {
     for (const name in headers) own[name] = headers[name] ?? '';
     const isWhole = body === null || body instanceof Uint8Array;
     if (!isWhole) this.#body = body;
-    else if (body !== null) this.replyBytes = body.length;
-    this.#send({ status, headers: own, body });
+    const { onReply } = this.#owner;
+    const sent = onReply === undefined ? body : onReply(this, own, body);
+    if (sent instanceof Uint8Array) this.replyBytes = sent.length;
+    this.#send({ status, headers: own, body: sent });
     if (!isWhole && this.verb === 'GET') this.headers = NO_CLIENT_HEADERS;
     if (isWhole) this.finish(this.outcome);
   }
@@ -286,11 +295,4 @@ export class Exchange {
       this.envelope = null;
     }
   }
-}
-
-function errorHeaders(error: GatewayError): HeaderRecord {
-  const { http, retry } = error.row;
-  if (http === 405) return { 'content-type': JSON_TYPE, allow: 'POST' };
-  if (http === 503 && retry === 'safe') return { 'content-type': JSON_TYPE, 'retry-after': '1' };
-  return { 'content-type': JSON_TYPE };
 }

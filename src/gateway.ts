@@ -4,11 +4,15 @@
 
 import { GatewayError } from './base/errors.ts';
 import { freshKeyRing } from './bridge/seal.ts';
-import { Fleet, type GatewayStats } from './gateway/fleet.ts';
+import { Fleet } from './gateway/fleet.ts';
+import type { GatewayStats } from './gateway/survey.ts';
 import { ThreadLink } from './gateway/thread-link.ts';
 import type { PlaneMemory } from './memory/memory.ts';
+import type { Deed, Inspection } from './observe/inspection.ts';
 import type { Level, Log } from './observe/log.ts';
+import type { SpanBatch } from './observe/trace.ts';
 import type { Runtime } from './runtime/runtime.ts';
+import type { ReadinessCheck } from './server/readiness.ts';
 import type { KeyRing, Snapshot } from './snapshot.ts';
 import type { PlaneAddress } from './worker.ts';
 
@@ -21,8 +25,12 @@ export interface GatewayOptions {
   readonly logLevel: Level;
   /** Data workers, 1 to LIMITS.workersMax; left out: 1. */
   readonly workers?: number;
+  /** Servers that reloads may add, for which memory is set aside; left out: as many as there are. */
+  readonly serversMore?: number;
   /** What session ids are sealed with; left out: a key that ends with this gateway. */
   readonly keys?: KeyRing;
+  /** Takes the spans of exchanges that are sampled; left out: nobody wants them. */
+  readonly onSpans?: (batch: SpanBatch) => void;
 }
 
 /** A running gateway. */
@@ -35,7 +43,15 @@ export interface Gateway {
   readonly scanner: { readonly name: string; readonly kernel: string; readonly reason: string };
   /** What all workers share; whoever sums it up reads it and writes nothing. */
   readonly memory: PlaneMemory;
+  /** In force, with the places of its cells in that memory; another one after a reload. */
+  readonly snapshot: Snapshot;
   stats(): Promise<GatewayStats>;
+  /** Sessions, parked calls, processes, eras and failures, for somebody who looks. Rejects with GW_RUNTIME_WORKER once it has ended. */
+  inspect(): Promise<Inspection>;
+  /** Does what an operator asks; how much there was to do. Rejects, and nothing has changed, when it cannot be done. */
+  act(deed: Deed): Promise<number>;
+  /** Everything without which it is not ready, as /readyz has it; what a server failed of in its own words, inspect() tells. */
+  readiness(): Promise<readonly ReadinessCheck[]>;
   /** Hands changed keys to every worker, also to those that start later. */
   renewKeys(keys: KeyRing): void;
   /**
@@ -103,8 +119,15 @@ export async function startGateway(
   const keys = options.keys ?? freshKeyRing(runtime.random);
   try {
     const address = claimAddress(runtime, snapshot, workers);
-    const thread = (): ThreadLink => warm.take();
-    const fleet = new Fleet({ runtime, snapshot, log, scan, level, keys, workers, address, thread });
+    const thread = (): ThreadLink => {
+      const link = warm.take();
+      if (options.onSpans !== undefined) link.onSpans = options.onSpans;
+      return link;
+    };
+    const { serversMore = 0 } = options;
+    const fleet = new Fleet({
+      ...{ runtime, snapshot, log, scan, level, keys, workers, serversMore, address, thread },
+    });
     const first = await fleet.start();
     return {
       host: first.host,
@@ -112,7 +135,13 @@ export async function startGateway(
       url: baseUrl(first.host, first.port, snapshot.listen.tls !== null),
       scanner: { name: first.scanner, kernel: first.kernel, reason: first.reason },
       memory: fleet.memory,
-      stats: () => fleet.stats(),
+      get snapshot() {
+        return fleet.snapshot;
+      },
+      stats: () => fleet.survey.stats(),
+      inspect: () => fleet.survey.inspect(),
+      act: (deed) => (deed.kind === 'restart-server' ? fleet.renew(deed.server) : fleet.survey.act(deed)),
+      readiness: () => Promise.resolve(fleet.survey.readiness()),
       renewKeys: (renewed) => fleet.renewKeys(renewed),
       reload: (next) => fleet.reload(next),
       endWorker: (index) => fleet.endWorker(index),
@@ -141,8 +170,10 @@ export async function startStdio(options: GatewayOptions): Promise<StdioGateway>
   const endpoint = snapshot.endpoints.find((one) => one.path === '/mcp');
   if (endpoint === undefined) throw new GatewayError('GW_CONFIG_VALUE', 'no server is enabled');
   // Loaded here and not above: where a thread serves, this thread never needs the data plane's code.
-  const [{ chooseScanner }, { DataPlane }] = await Promise.all([
+  const [{ chooseScanner }, { tracerOf }, { accessLogOf }, { DataPlane }] = await Promise.all([
     import('./scan/scan.ts'),
+    import('./observe/trace.ts'),
+    import('./server/access-log.ts'),
     import('./worker.ts'),
   ]);
   const { scanner, reason } = chooseScanner(options.scan);
@@ -153,10 +184,22 @@ export async function startStdio(options: GatewayOptions): Promise<StdioGateway>
     reason,
     drainMs: snapshot.front.drainMs,
   });
-  const plane = new DataPlane({ runtime, scanner, snapshot, log });
+  const access = accessLogOf(runtime, snapshot) ?? undefined;
+  const tracer = tracerOf(runtime, snapshot, options.onSpans ?? (() => undefined)) ?? undefined;
+  const plane = new DataPlane({
+    runtime,
+    scanner,
+    snapshot,
+    log,
+    ...(access !== undefined && { access }),
+    ...(tracer !== undefined && { tracer }),
+  });
   let drained: Promise<void> | null = null;
   const drain = (): Promise<void> => {
-    drained ??= plane.drain();
+    drained ??= plane.drain().then(() => {
+      access?.flush();
+      tracer?.flush();
+    });
     return drained;
   };
   return { ended: plane.serveStdio(endpoint).then(drain), drain, stop: () => plane.stop() };

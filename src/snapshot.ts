@@ -2,8 +2,10 @@
 // Called by control/compile.ts (makes it), gateway.ts (hands it to workers) and every data-path room (reads it).
 // Promises: plain data, so that it crosses threads as a message; frozen; an exchange keeps the one it was born with.
 import type { ViewSpec } from './mcp/view.ts';
+import type { LogSettings } from './observe/log.ts';
+import type { LogFormat } from './observe/log-format.ts';
 import type { Transport } from './runtime/runtime.ts';
-import type { ServerSpec } from './upstream/spec.ts';
+import type { EndpointPolicySpec, ServerSpec } from './upstream/spec.ts';
 
 /** One path that clients reach. */
 export interface EndpointSpec {
@@ -16,6 +18,8 @@ export interface EndpointSpec {
   readonly prefixed: boolean;
   /** What it shows of its servers, and how their names look; left out: everything, by the rule. */
   readonly view?: ViewSpec;
+  /** What is done about its calls in place of what its servers say; left out: nothing else. */
+  readonly policy?: EndpointPolicySpec;
 }
 
 /** What the front admits, and its bounds. */
@@ -29,6 +33,8 @@ export interface FrontSpec {
   readonly perPrincipalMax?: number;
   /** A worker whose events are late by more takes nothing new; left out or 0: it always does. */
   readonly lagMaxMs?: number;
+  /** True: replies say where the time went; left out: they do not. */
+  readonly serverTiming?: boolean;
   /** Lower-case host names accepted in Host, without ports; null = any (an operator said `*`). */
   readonly allowedHosts: readonly string[] | null;
   /** Origins accepted, lower case, besides those whose host is in allowedHosts when loopback; null = any. */
@@ -45,6 +51,25 @@ export interface FrontSpec {
   readonly parkedMax: number;
   readonly parkedMs: number;
   readonly drainMs: number;
+}
+
+/** What workers count for /metrics besides what they need themselves. */
+export interface MetricsSpec {
+  /** Figures of each server, tool and phase. */
+  readonly series: boolean;
+  /** Tools that each worker counts by name; a power of two. */
+  readonly tools: number;
+}
+
+/** What is logged, and how. */
+export interface LogSpec extends LogSettings {
+  readonly format: LogFormat;
+  readonly access: 'all' | 'failures' | 'off';
+  /** Share of the exchanges that get a line when they went well. */
+  readonly accessShare: number;
+  readonly arguments: 'none' | 'names' | 'redacted';
+  /** Names of arguments whose values are hidden besides those that mean a secret anyway. */
+  readonly redact: readonly string[];
 }
 
 /** Where the gateway listens; PEM texts for TLS. */
@@ -95,6 +120,12 @@ export interface Snapshot {
   readonly places?: SnapshotPlaces;
   readonly listen: ListenSpec;
   readonly front: FrontSpec;
+  /** Left out: series of servers, none of tools. */
+  readonly metrics?: MetricsSpec;
+  /** Left out: no exchange gets a line. */
+  readonly log?: LogSpec;
+  /** Left out: nothing is traced. `share` of the traces that begin here are recorded. */
+  readonly tracing?: { readonly share: number };
   readonly servers: readonly ServerSpec[];
   readonly endpoints: readonly EndpointSpec[];
 }

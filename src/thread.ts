@@ -4,11 +4,14 @@ import { must } from './base/assert.ts';
 import { encode } from './base/bytes.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from './base/errors.ts';
 import { attachMemory, type SharedMemory } from './memory/memory.ts';
+import type { Deed, Inspection } from './observe/inspection.ts';
 import { createLog, type Level } from './observe/log.ts';
-import { createBunRuntime } from './runtime/bun.ts';
+import { type SpanBatch, tracerOf } from './observe/trace.ts';
+import { createRuntime } from './runtime/create.ts';
 import type { Port, Runtime } from './runtime/runtime.ts';
 import type { Scanner } from './scan/contract.ts';
 import { chooseScanner } from './scan/scan.ts';
+import { accessLogOf } from './server/access-log.ts';
 import type { KeyRing, Snapshot } from './snapshot.ts';
 import type { PeerEvents, WorkerPlace } from './upstream/peers.ts';
 import { DataPlane, type DataPlaneStats, type PlaneAddress } from './worker.ts';
@@ -56,7 +59,10 @@ export type Order =
   | { readonly kind: 'drain' }
   /** All workers are drained: the listener goes too. */
   | { readonly kind: 'close' }
-  | { readonly kind: 'stats' };
+  | { readonly kind: 'stats' }
+  /** Somebody looks. */
+  | { readonly kind: 'inspect' }
+  | { readonly kind: 'act'; readonly deed: Deed };
 
 /** What it answers. */
 export type Report =
@@ -71,12 +77,21 @@ export type Report =
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
   | { readonly kind: 'noted' }
   | { readonly kind: 'drained' }
-  | { readonly kind: 'stats'; readonly stats: DataPlaneStats };
+  | { readonly kind: 'stats'; readonly stats: DataPlaneStats }
+  | { readonly kind: 'inspection'; readonly inspection: Inspection }
+  /** How much there was to do. */
+  | { readonly kind: 'done'; readonly count: number };
 
 /** What it tells unasked, after a commit and after a retire. */
 export interface Notice {
   readonly kind: 'settled' | 'retired';
   readonly epoch: number;
+}
+
+/** Spans of exchanges that are over, told unasked. */
+export interface SpanNotice {
+  readonly kind: 'spans';
+  readonly batch: SpanBatch;
 }
 
 /** A fault as the main thread is to hear of it. */
@@ -100,6 +115,7 @@ export interface Plane extends PeerEvents {
   /** Resolves when that has ended. */
   retire(epoch: number): Promise<void>;
   stats(): DataPlaneStats;
+  readonly inspector: { inspect(): Inspection; act(deed: Deed): number };
   /** Ends everything but the listener. */
   quiesce(): Promise<void>;
   /** Ends the listener. */
@@ -107,13 +123,18 @@ export interface Plane extends PeerEvents {
 }
 
 /** Orders that are done at once, and whose report says no more than that. */
-type NotedOrder = Exclude<Order, { readonly kind: 'start' | 'drain' | 'close' | 'stats' }>;
+type NotedOrder = Exclude<
+  Order,
+  { readonly kind: 'start' | 'drain' | 'close' | 'stats' | 'inspect' | 'act' }
+>;
 
 /** A plane that is ready to listen, and what it scans with. */
 interface Made {
   readonly plane: Plane;
   readonly scanner: Scanner;
   readonly reason: string;
+  /** Writes the log lines that wait; left out: none do. */
+  readonly flush?: () => void;
 }
 
 /** Answers orders: each with exactly one report, in their order. `make` builds the plane of a start order. */
@@ -122,6 +143,7 @@ export function orderTaker(
   report: (message: Report | Notice) => void,
 ): (order: Order, ports?: readonly Port[]) => void {
   let plane: Plane | null = null;
+  let flush: Made['flush'];
   const notice = (kind: Notice['kind'], epoch: number, done: Promise<void>): void =>
     void done.then(() => report({ kind, epoch }));
   const meet = (on: Plane, { worker, generation }: PeerName, port: Port | undefined): void =>
@@ -133,6 +155,7 @@ export function orderTaker(
     });
     const { host, port } = made.plane.listen(order.address);
     plane = made.plane;
+    flush = made.flush;
     const { name, kernel } = made.scanner;
     return { kind: 'ready', host, port, scanner: name, kernel, reason: made.reason };
   };
@@ -150,10 +173,13 @@ export function orderTaker(
       if (order.kind === 'start') return start(order, ports);
       if (order.kind === 'drain' || order.kind === 'close') {
         await (order.kind === 'drain' ? plane?.quiesce() : plane?.close());
+        flush?.();
         return { kind: 'drained' };
       }
       if (plane === null) throw new GatewayError('GW_RUNTIME_WORKER', 'it serves nothing yet');
       if (order.kind === 'stats') return { kind: 'stats', stats: plane.stats() };
+      if (order.kind === 'inspect') return { kind: 'inspection', inspection: plane.inspector.inspect() };
+      if (order.kind === 'act') return { kind: 'done', count: plane.inspector.act(order.deed) };
       serveOrder(plane, order, ports);
       return { kind: 'noted' };
     } catch (thrown) {
@@ -178,15 +204,27 @@ export function serveOrders(runtime: Runtime): void {
       write: (line: string) => runtime.standard.writeStderr(encode(line)),
       wall: () => runtime.clock.wall(),
     };
-    const log = createLog(order.level, output, place.count > 1 ? { worker: place.index } : {});
+    const base: { readonly worker?: number } = place.count > 1 ? { worker: place.index } : {};
+    const { format = 'json', rooms = {} } = snapshot.log ?? {};
+    const log = createLog({ level: order.level, format, rooms }, output, base);
+    const access = accessLogOf(runtime, snapshot, base.worker) ?? undefined;
+    const tracer = tracerOf(runtime, snapshot, (batch) => scope.post({ kind: 'spans', batch }));
     const { scanner, reason } = chooseScanner(order.scan);
     const memory = attachMemory(order.memory);
-    const plane = new DataPlane({ runtime, scanner, snapshot, log, place, keys, memory, routes });
-    return { plane, scanner, reason };
+    const plane = new DataPlane({
+      ...{ runtime, scanner, snapshot, log, place, keys, memory, routes },
+      ...(access !== undefined && { access }),
+      ...(tracer !== null && { tracer }),
+    });
+    const flush = (): void => {
+      access?.flush();
+      tracer?.flush();
+    };
+    return { plane, scanner, reason, flush };
   };
   const take = orderTaker(make, (message) => scope.post(message));
   // Only src/gateway/ posts here, and only orders.
   scope.onMessage((message, ports) => take(message as Order, ports));
 }
 
-serveOrders(createBunRuntime());
+serveOrders(await createRuntime());

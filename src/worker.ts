@@ -25,23 +25,9 @@ import { PeerLink } from './upstream/peer-link.ts';
 import { ONLY_WORKER, type PeerEvents, type WorkerPlace } from './upstream/peers.ts';
 import { cellsOf } from './upstream/spec.ts';
 import type { UpstreamStats } from './upstream/upstream.ts';
+import { Inspector } from './worker/inspect.ts';
+import type { DataPlaneOptions } from './worker/plane-parts.ts';
 import { Roster } from './worker/roster.ts';
-
-/** What a data plane is made of. */
-export interface DataPlaneOptions {
-  readonly runtime: Runtime;
-  readonly scanner: Scanner;
-  readonly snapshot: Snapshot;
-  readonly log: Log;
-  /** Left out: the gateway's only worker. */
-  readonly place?: WorkerPlace;
-  /** What session ids are sealed with; left out: a key of this plane's own. */
-  readonly keys?: KeyRing;
-  /** What all workers share; left out: nothing is shared. */
-  readonly memory?: PlaneMemory;
-  /** The route table that control publishes; left out: one made of the snapshot. */
-  readonly routes?: SharedArrayBuffer;
-}
 
 /** Where a plane listens, when that is not for its snapshot to say alone. */
 export interface PlaneAddress {
@@ -74,6 +60,8 @@ export class DataPlane implements PeerEvents {
   readonly #handles: Handles;
   readonly #pipeline: Pipeline;
   readonly #front: Front;
+  /** Tells what there is, and does what an operator asks. */
+  readonly inspector: Inspector;
   readonly #spare = new Envelopes();
   readonly #newId = hyperid();
   readonly #place: WorkerPlace;
@@ -100,18 +88,22 @@ export class DataPlane implements PeerEvents {
     const memory = shared ?? createMemory(soloShape(cellsOf(servers), endpoints.length), clock.wall());
     // Whose cells in that memory are this plane's.
     const stripe = shared === undefined ? 0 : worker;
-    this.#recorder = new Recorder({ memory, worker: stripe, snapshot, clock });
+    this.#recorder = new Recorder({ ...options, memory, worker: stripe, snapshot, clock });
     const upstreams = {
       ...options,
       memory,
       worker: stripe,
       link: this.#link,
-      ...{ sessionsMax: front.sessionsMax, sessionIdleMs: front.sessionIdleMs },
+      ...{
+        sessionsMax: front.sessionsMax,
+        sessionIdleMs: front.sessionIdleMs,
+        log: this.#log.room('upstream'),
+      },
       nudge: (to: number, server: number) => this.#link?.nudge(to, server),
     };
     const table = options.routes ?? RouteTable.of(routesOf(snapshot)).memory;
     this.#roster = new Roster({ upstreams, handles: this.#handles, spare: this.#spare }, snapshot, table);
-    this.#pipeline = new Pipeline(options.scanner, this.#roster.targets, this.#spare);
+    this.#pipeline = new Pipeline(options.scanner, this.#roster.targets, this.#spare, options.tracer);
     this.#front = new Front({
       ...options,
       pipeline: this.#pipeline,
@@ -120,7 +112,9 @@ export class DataPlane implements PeerEvents {
       clock,
       newId: () => this.#newId(),
       recorder: this.#recorder,
+      memory,
     });
+    this.inspector = new Inspector({ roster: this.#roster, front: this.#front, clock, place: this.#place });
     handover?.serve(this.#front.adopt);
     this.#tick();
   }
@@ -213,16 +207,8 @@ export class DataPlane implements PeerEvents {
   }
 
   stats(): DataPlaneStats {
-    const upstreams: Record<string, UpstreamStats> = {};
-    let sessions = 0;
-    for (const member of this.#roster.members) {
-      const stats = member.upstream.stats();
-      upstreams[member.spec.name] = stats;
-      sessions += stats.sessions;
-    }
-    for (const target of this.#roster.allTargets) sessions += target.sessions;
     const heapBytes = this.#runtime.heapBytes();
-    return { activeExchanges: this.#front.active, sessions, heapBytes, upstreams };
+    return { activeExchanges: this.#front.active, heapBytes, ...this.inspector.counts() };
   }
 
   // ── another snapshot ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -80,6 +80,28 @@ export const ERRORS = Object.freeze({
     'Cannot take up the configuration while running: restart the gateway',
   ),
 
+  // registry: a change of servers that is not made
+  GW_REGISTRY_UNKNOWN: row(404, -32602, 'client', 'never', 'Cannot find the server in the registry'),
+  GW_REGISTRY_EXISTS: row(409, -32602, 'client', 'never', 'Cannot add the server: there is one of this name'),
+  GW_REGISTRY_FILE: row(
+    409,
+    -32602,
+    'client',
+    'never',
+    'Cannot change a server of the configuration file here: edit the file',
+  ),
+  GW_REGISTRY_VERSION: row(412, -32602, 'client', 'never', 'Cannot change the server: it is not as expected'),
+  GW_REGISTRY_VALUE: row(422, -32602, 'client', 'never', 'Cannot accept the change: it could not be served'),
+  GW_REGISTRY_CLOSED: row(
+    503,
+    -32603,
+    'gateway',
+    'safe',
+    'Cannot keep the change: the registry cannot be written to',
+  ),
+  GW_REGISTRY_BUSY: row(503, -32603, 'gateway', 'safe', 'Cannot keep the change now: the registry is busy'),
+  GW_REGISTRY_FULL: row(507, -32603, 'gateway', 'safe', 'Cannot keep the change: the disk is full'),
+
   // runtime: the world refused
   GW_RUNTIME_LISTEN: row(500, -32603, 'gateway', 'never', 'Cannot listen on the address'),
   GW_RUNTIME_WORKER: row(500, -32603, 'gateway', 'never', 'Cannot keep the data worker running'),
@@ -408,7 +430,7 @@ export const ERRORS = Object.freeze({
     -32603,
     'gateway',
     'safe',
-    'Cannot use the MCP server now: most of its last replies failed, and it will be tried again in a moment',
+    'Cannot use the MCP server now: its breaker is open, since most of its last replies failed or an operator opened it',
   ),
   GW_UPSTREAM_CLOSING: row(
     503,
@@ -424,6 +446,22 @@ export const ERRORS = Object.freeze({
     'never',
     'Cannot keep more of the event stream for a client that does not read it',
   ),
+
+  // admin: requests to the admin listener, answered as problem details
+  GW_ADMIN_STARTING: row(503, -32603, 'gateway', 'safe', 'Cannot answer yet: the gateway is starting'),
+  GW_ADMIN_SITE: row(403, -32600, 'client', 'never', 'Cannot accept a request that another web site makes'),
+  GW_ADMIN_TOKEN: row(401, -32600, 'client', 'never', 'Cannot let this request in: send the admin token'),
+  GW_ADMIN_TRIES: row(429, -32600, 'client', 'never', 'Cannot check another token now: too many were wrong'),
+  GW_ADMIN_REQUEST: row(400, -32600, 'client', 'never', 'Cannot accept the request'),
+  GW_ADMIN_UNKNOWN: row(404, -32600, 'client', 'never', 'Cannot find what the request names'),
+  GW_ADMIN_RELOAD: row(
+    422,
+    -32600,
+    'client',
+    'never',
+    'Cannot take up the configuration: nothing has changed',
+  ),
+  GW_ADMIN_BUSY: row(503, -32603, 'gateway', 'safe', 'Cannot serve another event stream now'),
 });
 
 /** A code of the table. */

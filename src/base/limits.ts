@@ -187,6 +187,8 @@ export const LIMITS = Object.freeze({
   handleLifeMs: 30 * DAY_MS,
   /** Sealed ids that one worker remembers having opened, in two generations: the younger alone has room for sessionsMax. About 400 bytes each. */
   handlesRememberedMax: 2 * 16_384,
+  /** A generation takes up no more after this: one that nobody has shown for twice as long is opened anew, which costs some microseconds. */
+  handlesRememberedMs: 60_000,
   /** Then a new key seals. Random nonces allow 2^32 seals with one key (NIST SP 800-38D, 8.3): 1 600 new sessions a second for so long. */
   sealKeyCurrentMs: 30 * DAY_MS,
   /** A replaced key opens for this long: as long as its last handle lives, and as long again for clocks that were wrong. */
@@ -219,6 +221,9 @@ export const LIMITS = Object.freeze({
   ringsBytesMax: 64 * MIB,
   /** Records of one worker's journal: 256 × 512 B = 128 KiB. */
   journalRecords: 256,
+  /** Tools that one worker counts by name, and what that may be set to: 512 × 1 280 B = 640 KiB, of which only what is used takes memory. */
+  metricTools: 512,
+  metricToolsMax: 65_536,
   /** Bytes of one body under way from worker to worker, or waiting there for a client that reads slowly. */
   peerWindowBytes: 64 * KIB,
   /** Longest wait of a request for a worker that is being started anew; it serves again within a second. */
@@ -237,6 +242,38 @@ export const LIMITS = Object.freeze({
   /** Replies that are on their way out when all exchanges are over get so long to leave. */
   listenerCloseMs: 1_000,
 
+  // ── admin listener ──
+  /** Largest request body: a few thousand servers to import. */
+  adminBodyBytesMax: MIB,
+  /** An idle connection of a browser or a scraper is closed after this. */
+  adminIdleMs: 75_000,
+  /** A browser that logged in may go on for so long without doing so again. */
+  adminSessionMs: 7 * 24 * 3_600_000,
+  /** Ended log-ins that are remembered until they would have expired by themselves. */
+  adminLogoutsMax: 1_024,
+  /** Wrong tokens in a row that are answered at once; each one more waits twice as long as the one before, up to adminTryLastMs. */
+  adminTriesFree: 4,
+  adminTryFirstMs: 100,
+  adminTryLastMs: 2_000,
+  /** Wrong tokens whose answers wait at a time; more are told so at once. */
+  adminTriesMax: 16,
+  /** Event streams at once: dashboards, `sluice top`, `sluice tail`. */
+  adminStreamsMax: 32,
+  /** Bytes of events that wait for one slow reader before its stream ends. */
+  adminStreamBytesMax: 256 * KIB,
+  /** How often figures are taken while somebody looks. */
+  adminSampleMs: 1_000,
+  /** Exchanges in one event; the rest is in the journal. */
+  adminTrafficMax: 50,
+  /** Endpoints whose times of the last second are told apart from all before. */
+  adminTimesMax: 256,
+  /** Longest wait for one server's list of tools, servers that are asked at once, and how long an answer is good. */
+  adminToolsMs: 10_000,
+  adminToolsAtOnce: 16,
+  adminToolsKeptMs: 5_000,
+  /** Bytes of all pages of one server's list of tools. */
+  adminToolsBytesMax: 16 * MIB,
+
   // ── reload ──
   /** Cells for servers, and for endpoints, that a gateway has at least; it has twice as many as it starts with if that is more. Those of a server take
    * 64 B × (2 + workers), those of an endpoint 8.6 KB × workers, of which memory is used only once it is written to. */
@@ -245,6 +282,39 @@ export const LIMITS = Object.freeze({
   reloadQuietMs: 100,
   /** It is looked at this often, whatever the system tells of changes: not every file system tells. */
   reloadLookMs: 2_000,
+
+  // ── registry ──
+  /** Servers that a gateway with a registry has room for, unless it starts with more than half as many: their cells, and those of their endpoints, of which memory is
+   * used only once it is written to (for 2 workers 10 000 × (4 + 2 × 8.6 KB) = 175 MB of addresses). */
+  registryServersMax: 10_000,
+  /** Pause between two reloads that the registry leads to: as long as the last one took, within these bounds. One alone never waits; of thousands of registrations in a row
+   * each would otherwise wait for a reload. */
+  registryPauseMinMs: 10,
+  registryPauseMaxMs: 250,
+  /** Addresses that the endpoints' cells may take; with many workers there is room for fewer of them. */
+  registryRoomBytesMax: 1024 * MIB,
+  /** Writes that wait to be committed, and those that are committed together at most. */
+  registryQueueMax: 8_192,
+  registryGroupMax: 1_000,
+  /** Another process may hold the write lock: SQLite waits for so long with everything else of the control plane waiting too, then it is tried again after a pause… */
+  registryLockMs: 10,
+  registryRetryMs: 10,
+  /** …and given up after this. A write of another gateway takes a few milliseconds. */
+  registryBusyMs: 2_000,
+  /** A file that is missing is made so long after the start, or at the first write: syncing it takes 10 to 50 ms, which are not for the start. */
+  registryMakeMs: 1_000,
+  /** It is looked this often whether another gateway has written; one look is a read of shared memory. */
+  registryLookMs: 250,
+  /** The copy beside the registry is written so long after a change: a power cut that damages the file loses no more. */
+  registryCopyMs: 2_000,
+  /** Files up to here are checked whole at the start (15 ms for 4 MiB), larger ones without their indexes, the largest in the part that is served. */
+  registryCheckWholeBytesMax: 4 * MIB,
+  registryCheckQuickBytesMax: 64 * MIB,
+  /** Events kept where there is no file to keep them, and those given out at once. */
+  registryEventsMax: 10_000,
+  registryPageMax: 1_000,
+  /** Settings of one server as text, and all of an import. */
+  registrySettingsBytesMax: 64 * KIB,
 
   // ── eras of a server ──
   /** Longest wait for the reply to a probe; shorter than childStartMs, so that a process which ignores it is let go before that ends it as a failure. */
@@ -286,10 +356,41 @@ export const LIMITS = Object.freeze({
   memberTimeoutMs: 10_000,
   /** A server's last list stands in for it for this long while it is down or slow: a restart or a deployment takes minutes. */
   listGraceMs: 10 * 60_000,
+  /** A server that did not answer a list in time is asked again in the background, so long after the last try has failed. */
+  silencePauseMs: 1_000,
+  /** Whoever asks meanwhile waits for such a try while it is younger than this: a server that is well again answers well within it. */
+  silenceGraceMs: 100,
+  /** For so long after the last client wanted to know, since it is one client's credentials that it is asked with. */
+  silenceWantedMs: 60_000,
+  /** Questions of one endpoint that are held unanswered: each is a copy of one small request. Beyond that, each waits for itself. */
+  silencesMax: 1_024,
+  /** Clients that are told when one of them is answered. */
+  silenceWaitingMax: 1_024,
   /** All that a worker keeps of such lists. */
   listsKeptBytesMax: 64 * MIB,
   /** Elements on a page of a joined list: more than most gateways have, since some clients read the first page only. */
   pageSize: 1_000,
+  /** Time between two looks at whether a required server is in use, and between two questions to one that does not answer, which doubles. */
+  requiredLookMs: 500,
+  requiredRetryFirstMs: 250,
+  requiredRetryLastMs: 4_000,
+  /** Failures that each worker remembers of a server, the same one counted once: what an operator looks back on. */
+  faultsKeptMax: 8,
+  /** Characters kept of what is said of one. */
+  faultCharsMax: 400,
+  /** Lines of exchanges that wait to be written together: characters, and for how long. */
+  accessLogCharsMax: 16 * 1024,
+  accessLogFlushMs: 100,
+  /** Spans of one worker that wait for their way to the main thread: at most, when they go at once, and for how long. */
+  spansWaitingMax: 4096,
+  spansBatch: 256,
+  spansFlushMs: 500,
+  /** Spans of all workers that wait for the collector, those of one request to it, and how long it may take. */
+  spansQueuedMax: 16_384,
+  spansSent: 512,
+  spansSendMs: 10_000,
+  /** Larger arguments are not shown in a line. */
+  accessLogArgumentsBytesMax: 16 * 1024,
   /** The next page of a joined list is cut from what was asked for the page before, if that was asked at most so long ago. */
   listContinuedMs: 60_000,
 });

@@ -41,6 +41,7 @@ class Bridged implements Upstream {
     this.#parts = parts;
     const faces = { modern: () => this.#face('modern'), legacy: () => this.#face('legacy') };
     this.#router = spec.era === 'auto' ? new EraRouter(parts, faces) : null;
+    parts.ledger?.add({ era: () => (spec.era === 'auto' ? (this.#router?.era ?? 'unknown') : spec.era) });
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {

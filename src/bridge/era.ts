@@ -53,6 +53,16 @@ export class EraRouter {
     return this.#queue.count;
   }
 
+  /** What the server is taken for, whoever asks; one of both eras is modern. */
+  get era(): 'legacy' | 'modern' | 'unknown' {
+    let found: 'legacy' | 'modern' | 'unknown' = 'unknown';
+    this.#book.each(({ modern, legacy }) => {
+      if (modern >= SPEAKS.yes) found = 'modern';
+      else if (found === 'unknown' && (legacy === SPEAKS.yes || modern === SPEAKS.no)) found = 'legacy';
+    });
+    return found;
+  }
+
   /** As Upstream.send(). */
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     if (request.era === 'modern') {

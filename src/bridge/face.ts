@@ -1,6 +1,7 @@
 // What serves requests of the era that a server does not speak: the contract of both directions of the bridge.
 // Called by bridged.ts; implemented in modern-to-legacy/ and legacy-to-modern/. Promises: what upstream.ts promises of send(); nothing is
 // connected or started before the first request; close() leaves nothing open.
+import type { Ledger } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
@@ -27,6 +28,8 @@ export interface FaceParts {
   readonly random: Random;
   readonly log: Log;
   readonly bounds: FaceBounds;
+  /** Hears of the sessions that are kept; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
 }
 
 /** Serves one era's requests by a server of the other. */

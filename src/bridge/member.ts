@@ -5,6 +5,7 @@ import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { has, span } from '../mcp/envelope.ts';
 import { isObject, skipBlank } from '../mcp/json.ts';
+import type { CallMarks } from '../observe/timing.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
 import type { ClientKey, Era, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
@@ -14,6 +15,8 @@ import { type CollectBounds, type Collected, type CollectTools, collect } from '
 export interface Member {
   readonly spec: ServerSpec;
   readonly upstream: Upstream;
+  /** The server's own cell in the shared memory, by which all workers know it; absent where nothing is recorded. */
+  readonly cell?: number;
 }
 
 /** What is common to the requests that one exchange or session makes to its members. */
@@ -25,6 +28,8 @@ export interface MemberCall {
   readonly client: ClientKey;
   /** As UpstreamRequest says it. */
   readonly isUnmirrored?: boolean;
+  /** As UpstreamRequest has them: for the one request that is an exchange's own. */
+  readonly marks?: CallMarks;
 }
 
 /** A message to send to a member: the client's bytes, their envelope, and what changes. */
@@ -47,6 +52,7 @@ export function postRequest(call: MemberCall, draft: Draft): UpstreamRequest {
     exchangeId: call.exchangeId,
     client: call.client,
     isUnmirrored: call.isUnmirrored === true,
+    marks: call.marks,
     timeoutMs: 0,
   };
 }

@@ -17,8 +17,14 @@ export class RunningCalls {
   /** Made for the first request: most sessions wait most of the time. */
   #byId: Map<string, Running> | null = null;
   #open = 0;
+  readonly #onOver: () => void;
 
-  /** Requests whose stream is open. */
+  /** `onOver` hears of each request whose stream is over. */
+  constructor(onOver: () => void = () => undefined) {
+    this.#onOver = onOver;
+  }
+
+  /** Requests under way. */
   get open(): number {
     return this.#open;
   }
@@ -34,10 +40,22 @@ export class RunningCalls {
     byId.set(id, own);
     let isOver = false;
     return (isAnswered) => {
-      if (!isOver) this.#open--;
+      if (!isOver) {
+        this.#open--;
+        this.#onOver();
+      }
       isOver = true;
       if (isAnswered && byId.get(id) === own) byId.delete(id);
     };
+  }
+
+  /** The session is in use until this is done, which has no leg, or none yet. */
+  during<T>(work: Promise<T>): Promise<T> {
+    this.#open++;
+    return work.finally(() => {
+      this.#open--;
+      this.#onOver();
+    });
   }
 
   /** Where a request runs, or null. */

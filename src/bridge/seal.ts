@@ -64,9 +64,10 @@ export class Sealer {
   readonly #tools: SealerTools;
   readonly #keys = new Map<number, Uint8Array>();
   #current: SealKey;
-  /** Two generations of what was opened: when the younger is full it becomes the elder, and what nobody asked for since is forgotten. */
+  /** Two generations of what was opened: when the younger is full, or old, it becomes the elder, and what nobody asked for since is forgotten. */
   #younger = new Map<string, Opened>();
   #elder = new Map<string, Opened>();
+  #youngerEndsAt = 0;
 
   constructor(tools: SealerTools, ring: KeyRing) {
     this.#tools = tools;
@@ -130,9 +131,11 @@ export class Sealer {
   #remember(text: string, handle: Handle, { endpoint, principal }: Binding): void {
     // A state comes back once.
     if (text.length > REMEMBERED_CHARS_MAX || handle.kind === 'state') return;
-    if (this.#younger.size >= LIMITS.handlesRememberedMax / 2) {
+    const wall = this.#tools.clock.wall();
+    if (this.#younger.size >= LIMITS.handlesRememberedMax / 2 || wall >= this.#youngerEndsAt) {
       this.#elder = this.#younger;
       this.#younger = new Map();
+      this.#youngerEndsAt = wall + LIMITS.handlesRememberedMs;
     }
     this.#younger.set(text, { handle, endpoint, principal });
   }

@@ -48,8 +48,9 @@ export class Session implements StreamOwner {
   #leaving: Set<Leg> | null = null;
   /** Lists of all members that it ever had, as Leg.lists, as far as they are none of its legs any more. */
   #declared = 0;
-  readonly running = new RunningCalls();
+  readonly running = new RunningCalls(() => this.touch());
   readonly stream: SessionStream;
+  readonly startedAtMs: number;
   usedAtMs: number;
   readonly tools: SessionTools;
   readonly headers: LegHeaders;
@@ -70,7 +71,8 @@ export class Session implements StreamOwner {
     this.#kept = start.kept;
     this.#initialize = start.kept.keep(start.initialize);
     this.#questions = new Questions(tools.scanner);
-    this.usedAtMs = tools.clock.now();
+    this.startedAtMs = tools.clock.now();
+    this.usedAtMs = this.startedAtMs;
     this.#legs = members.map(newLeg);
     this.stream = new SessionStream(this);
   }

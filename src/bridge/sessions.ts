@@ -58,8 +58,11 @@ export class SessionTable {
   /** Ends what has been idle too long; called every few seconds. */
   sweep(): void {
     const oldest = this.#tools.clock.now() - this.#tools.sessionIdleMs;
-    for (const session of [...this.#sessions.values()])
-      if (session.usedAtMs < oldest && !session.busy) this.end(session);
+    for (const session of [...this.#sessions.values()]) {
+      // From the end of its use on it may be idle for the whole time.
+      if (session.busy) session.touch();
+      else if (session.usedAtMs < oldest) this.end(session);
+    }
   }
 
   /** Ends every session. */

@@ -7,6 +7,7 @@ import { clearEndpoint, clearUpstream } from '../memory/reclaim.ts';
 import { RouteTable, routesOf } from '../route/table.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Notice, Order, Report } from '../thread.ts';
+import { carryCells } from './carried.ts';
 import { type Claim, type Held, Places, type Shortage } from './places.ts';
 import { unexpected } from './thread-link.ts';
 
@@ -63,14 +64,18 @@ export class Changeover {
     return this.#switching;
   }
 
-  /** Puts a snapshot in force, after those that were asked for before. Rejects, and everything is as it was, when that cannot be done. */
-  apply(snapshot: Snapshot): Promise<void> {
-    const done = this.#last.then(() => this.#apply(snapshot));
+  /**
+   * Puts a snapshot in force, after those that were asked for before; `next` makes it of the one that is in force by then, null: there is nothing to do.
+   * Rejects, and everything is as it was, when that cannot be done.
+   */
+  apply(next: (inForce: Snapshot) => Snapshot | null): Promise<void> {
+    const done = this.#last.then(() => this.#apply(next(this.#inForce.snapshot)));
     this.#last = done.catch(() => undefined);
     return done;
   }
 
-  async #apply(wanted: Snapshot): Promise<void> {
+  async #apply(wanted: Snapshot | null): Promise<void> {
+    if (wanted === null) return;
     const claim = await this.#claim(wanted);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#switching = promise;
@@ -103,6 +108,7 @@ export class Changeover {
       this.#places.give(claim.fresh);
       throw unexpected(refusal);
     }
+    carryCells(this.#memory, this.#inForce.snapshot, snapshot);
     this.#inForce = next;
     const workers = new Map(hands.map(({ worker }) => [worker, false]));
     this.#retiring.set(epoch, { leaving: claim.leaving, workers, isTold: false });

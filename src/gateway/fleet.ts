@@ -10,10 +10,12 @@ import type { Level, Log } from '../observe/log.ts';
 import type { Port, Runtime } from '../runtime/runtime.ts';
 import type { KeyRing, Snapshot } from '../snapshot.ts';
 import type { Order, PeerName, Report } from '../thread.ts';
-import type { DataPlaneStats, PlaneAddress } from '../worker.ts';
+import type { PlaneAddress } from '../worker.ts';
 import { Changeover, type Hand } from './changeover.ts';
+import { Renewals } from './renewals.ts';
 import { Restarts } from './restarts.ts';
-import { memoryShape, sumStats } from './shape.ts';
+import { memoryShape } from './shape.ts';
+import { Survey, type WorkerState } from './survey.ts';
 import { type ThreadLink, unexpected } from './thread-link.ts';
 
 /** What a fleet is made of. */
@@ -25,27 +27,11 @@ export interface FleetParts {
   readonly level: Level;
   readonly keys: KeyRing;
   readonly workers: number;
+  /** Servers that reloads may add; left out: as many as there are. */
+  readonly serversMore?: number;
   readonly address: PlaneAddress;
   /** A thread that has nothing to do yet, fresh or warm. */
   thread(): ThreadLink;
-}
-
-/** What a worker is doing: loading, serving, waiting for its next life, or at its end. */
-export type WorkerState = 'starting' | 'serving' | 'down' | 'ended';
-
-/** One data worker, for status pages and tests. */
-export interface WorkerStatus {
-  readonly index: number;
-  readonly generation: number;
-  readonly state: WorkerState;
-  /** How often it died; each death is followed by a new start. */
-  readonly restarts: number;
-  readonly activeExchanges: number;
-}
-
-/** Counts of a gateway: sums over its workers, and each of them. */
-export interface GatewayStats extends DataPlaneStats {
-  readonly workers: readonly WorkerStatus[];
 }
 
 /** The report of a worker that serves. */
@@ -67,7 +53,10 @@ export class Fleet {
   readonly #parts: FleetParts;
   readonly memory: PlaneMemory;
   readonly #changeover: Changeover;
+  readonly #renewals: Renewals;
   readonly #slots: readonly Slot[];
+  /** Asks all of them. */
+  readonly survey: Survey;
   #address: PlaneAddress;
   #keys: KeyRing;
   /** Only while it is up, deaths are followed by restarts. */
@@ -81,8 +70,9 @@ export class Fleet {
     this.#parts = parts;
     this.#address = parts.address;
     this.#keys = parts.keys;
-    this.memory = createMemory(memoryShape(snapshot, workers), runtime.clock.wall());
+    this.memory = createMemory(memoryShape(snapshot, workers, parts.serversMore), runtime.clock.wall());
     this.#changeover = new Changeover(this.memory, snapshot, () => this.#hands());
+    this.#renewals = new Renewals(this.#changeover);
     this.died = new Promise((resolve) => {
       this.#resolveDied = resolve;
     });
@@ -95,6 +85,16 @@ export class Fleet {
       deaths: 0,
       servesSinceMs: null,
     }));
+    this.survey = new Survey({
+      ...{ workers: this.#slots, runtime, memory: this.memory },
+      snapshot: () => this.snapshot,
+      phase: () => this.#phase,
+    });
+  }
+
+  /** The snapshot in force, with the places of its cells. */
+  get snapshot(): Snapshot {
+    return this.#changeover.inForce.snapshot;
   }
 
   /** Starts every worker; resolves when all serve, with the first one's report. Rejects, everything ended, when one cannot. */
@@ -218,25 +218,10 @@ export class Fleet {
     this.#resolveDied(error);
   }
 
-  /** Counts of all workers and of each. Rejects with GW_RUNTIME_WORKER once the fleet has ended. */
-  async stats(): Promise<GatewayStats> {
-    if (this.#phase === 'over') throw new GatewayError('GW_RUNTIME_WORKER', 'it was stopped');
-    const planes = await Promise.all(this.#slots.map((slot) => this.#statsOf(slot)));
-    const workers = this.#slots.map(({ index, generation, state, deaths }, at) => {
-      const activeExchanges = planes[at]?.activeExchanges ?? 0;
-      return { index, generation, state, restarts: deaths, activeExchanges };
-    });
-    return { ...sumStats(planes.filter((plane) => plane !== null)), workers };
-  }
-
-  /** A worker's own counts; null while it serves nothing. */
-  async #statsOf(slot: Slot): Promise<DataPlaneStats | null> {
-    if (slot.state !== 'serving') return null;
-    const report = await slot.link.ask({ kind: 'stats' }).catch(() => null);
-    // It has died since.
-    if (report === null) return null;
-    if (report.kind === 'stats') return report.stats;
-    throw unexpected(report);
+  /** Ends a server as a reload with changed settings would, and begins it anew; how many there were of that name: 1 or 0. */
+  async renew(server: string): Promise<number> {
+    this.#mustBeUp();
+    return this.#renewals.renew(server);
   }
 
   /** Hands changed keys to every worker, also to those that start later. */
@@ -247,8 +232,12 @@ export class Fleet {
 
   /** Puts another snapshot in force in every worker, also in those that start later. Rejects, and nothing has changed, when that cannot be done. */
   async reload(snapshot: Snapshot): Promise<void> {
+    this.#mustBeUp();
+    await this.#renewals.apply(snapshot);
+  }
+
+  #mustBeUp(): void {
     if (this.#phase !== 'up') throw new GatewayError('GW_SERVER_DRAINING');
-    await this.#changeover.apply(snapshot);
   }
 
   #hands(): Hand[] {

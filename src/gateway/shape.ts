@@ -2,28 +2,35 @@
 // Called by fleet.ts. Promises: pure; all rings together stay within LIMITS.ringsBytesMax, however many workers there are.
 import { LIMITS } from '../base/limits.ts';
 import { addNumbers } from '../memory/cells.ts';
-import type { MemoryShape } from '../memory/layout.ts';
+import { COUNTER, HISTOGRAM_SPAN, type MemoryShape } from '../memory/layout.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { cellsOf } from '../upstream/spec.ts';
 import type { CacheStats, UpstreamStats } from '../upstream/upstream.ts';
 import type { DataPlaneStats } from '../worker.ts';
 
 /** Room for so many, and for as many more: what a reload adds needs cells of its own, and what it changes does while both are there. */
-function roomFor(count: number): number {
-  return Math.max(LIMITS.reloadCellsMin, 2 * count);
+function roomFor(count: number, besides: number): number {
+  return Math.max(LIMITS.reloadCellsMin, 2 * count, count + besides);
 }
 
-/** The shape of the memory that `workers` workers share over a snapshot and those that follow it. */
-export function memoryShape(snapshot: Snapshot, workers: number): MemoryShape {
+/** Endpoints for whose counters and histograms there are addresses enough. */
+function endpointsWithin(bytes: number, workers: number): number {
+  return Math.floor(bytes / (workers * (HISTOGRAM_SPAN + COUNTER.places * 8)));
+}
+
+/** The shape of the memory that `workers` workers share over a snapshot and those that follow it, which may have `serversMore` servers more. */
+export function memoryShape(snapshot: Snapshot, workers: number, serversMore = 0): MemoryShape {
+  const more = Math.min(serversMore, endpointsWithin(LIMITS.registryRoomBytesMax, workers));
   const rings = workers * (workers - 1);
   let ringBytes: number = LIMITS.ringBytesMax;
   while (rings * ringBytes > LIMITS.ringsBytesMax) ringBytes /= 2;
   return {
     workers,
-    upstreams: roomFor(cellsOf(snapshot.servers)),
-    endpoints: roomFor(snapshot.endpoints.length),
+    upstreams: roomFor(cellsOf(snapshot.servers), more),
+    endpoints: roomFor(snapshot.endpoints.length, more),
     ringBytes,
     journalRecords: LIMITS.journalRecords,
+    tools: snapshot.metrics?.tools ?? 0,
   };
 }
 

@@ -2,8 +2,9 @@
 // Called by fleet.ts and gateway.ts. Promises: every order is answered or rejected, whatever becomes of the thread; a thread that ends unasked is told
 // once, with the reason.
 import { GatewayError } from '../base/errors.ts';
+import type { SpanBatch } from '../observe/trace.ts';
 import type { Port, Runtime, WorkerHandle } from '../runtime/runtime.ts';
-import type { Notice, Order, Report } from '../thread.ts';
+import type { Notice, Order, Report, SpanNotice } from '../thread.ts';
 
 /** The thread's entry: beside the other chunks in the bundle, else in the folder above (docs/decisions/0023-bundle.md). */
 const ENTRY = import.meta.url.endsWith('.js') ? './thread.js' : '../thread.ts';
@@ -25,6 +26,8 @@ export class ThreadLink {
   #resolveDied: (error: GatewayError) => void = () => undefined;
   /** Hears what the thread tells unasked. */
   onNotice: (notice: Notice) => void = () => undefined;
+  /** Takes spans of exchanges that are over. */
+  onSpans: (batch: SpanBatch) => void = () => undefined;
   /** Resolves only when the thread ends unasked. */
   readonly died: Promise<GatewayError>;
 
@@ -34,7 +37,7 @@ export class ThreadLink {
     });
     this.#worker = runtime.startWorker(THREAD, {
       // Only thread.ts posts here, and only these.
-      onMessage: (message) => this.#take(message as Report | Notice),
+      onMessage: (message) => this.#take(message as Report | Notice | SpanNotice),
       onExit: (error) => this.#exited(error),
     });
   }
@@ -62,8 +65,9 @@ export class ThreadLink {
     this.#worker.terminate();
   }
 
-  #take(message: Report | Notice): void {
-    if ('epoch' in message) this.onNotice(message);
+  #take(message: Report | Notice | SpanNotice): void {
+    if (message.kind === 'spans') this.onSpans(message.batch);
+    else if ('epoch' in message) this.onNotice(message);
     else this.#pending.shift()?.resolve(message);
   }
 

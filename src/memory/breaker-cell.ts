@@ -1,5 +1,5 @@
-// The breaker of one upstream, shared by all workers: closed (all pass), open (none passes), half open (a few trials pass).
-// Called by upstream/breaker.ts. Promises: each change of state happens once, by compare-and-swap; an outcome of an earlier state changes
+// The breaker of one upstream, shared by all workers: closed (all pass), open (none passes), half open (a few trials pass), forced (none passes until an operator
+// says otherwise, see breaker-control.ts). Called by upstream/breaker.ts. Promises: each change of state happens once, by compare-and-swap; an outcome of an earlier state changes
 // nothing; half open, never more trials are under way than allowed, nor does a lost one block the rest for good; no clock while closed.
 //
 // One word holds state, trials and the time of the last change, so that every step is one swap. That time also tells one half-open time, and the
@@ -11,7 +11,18 @@
 //      ▲                                                  ▲                                     │    │
 //      │                                                  └──────────── a trial fails ──────────┘    │
 //      └──────────────────────────────────── a trial succeeds ──────────────────────────────────────┘
+//
+// An outcome is told with the state that its call was let through in: it moves nothing once that has been forced or reset.
 import { assert } from '../base/assert.ts';
+import {
+  BREAKER_STATE,
+  type BreakerState,
+  elapsedMs,
+  STATE_MASK,
+  stampAfter,
+  stampOf,
+  stateIn,
+} from './breaker-word.ts';
 import { BREAKER, BREAKER_COUNT, breakerCellAt, POOL, POOL_COUNT, poolCellAt, WORD_BYTES } from './layout.ts';
 import type { PlaneMemory } from './memory.ts';
 
@@ -37,42 +48,21 @@ export const BREAKER_TRIALS_MAX = 63;
 /** Longest time that a setting may have: times are 24 bits of ms, and half of that tells before from after. */
 export const BREAKER_MS_MAX = 3_600_000;
 
-/** What permit() returns when nobody may pass. No token is -1: its state bits would be 3, which is none. */
+/** What permit() returns when nobody may pass. No token is -1: its state bits would be those of a forced breaker, which gives none. */
 export const REFUSED = -1;
 
-const CLOSED = 0;
-const OPEN = 1;
-const HALF_OPEN = 2;
-const STATE_MASK = 3;
+const { closed: CLOSED, open: OPEN, halfOpen: HALF_OPEN, forced: FORCED } = BREAKER_STATE;
 const TRIAL = 1 << 2;
 const TRIALS_SHIFT = 2;
 const TRIALS_MASK = 63;
 /** A token is the word without its trials. */
 const TOKEN_MASK = ~(TRIALS_MASK << TRIALS_SHIFT);
-const TIME_SHIFT = 8;
-const TIME_MASK = 0xff_ffff;
 const FAILURES_MASK = 0xff;
-/** Clocks of two threads differ a little: a change that seems to lie this little in the future has just happened. */
-const SKEW_MS = 1_000;
-
-/** States by their names. */
-export type BreakerState = 'closed' | 'open' | 'half-open';
-
-function stampOf(nowMs: number): number {
-  return (Math.floor(nowMs) & TIME_MASK) << TIME_SHIFT;
-}
-
-/** Milliseconds since the time in a word; 0 for what seems to come from another thread's near future. */
-function elapsedMs(word: number, nowMs: number): number {
-  const elapsed = (Math.floor(nowMs) - (word >>> TIME_SHIFT)) & TIME_MASK;
-  return elapsed > TIME_MASK - SKEW_MS ? 0 : elapsed;
-}
-
-/** The time of a change that follows the one in a word. */
-function stampAfter(word: number, nowMs: number): number {
-  const isLater = elapsedMs(word, nowMs) > 0;
-  return isLater ? stampOf(nowMs) : stampOf((word >>> TIME_SHIFT) + 1);
-}
+/** Of a server without a breaker, which never opens by itself: what is not 0 is of no consequence. */
+const NEVER: BreakerSettings = Object.freeze({
+  ...{ failures: BREAKER_FAILURES_MAX, sharePercent: 100, trials: 1 },
+  ...{ windowMs: 1, openMs: 1, trialMs: 1 },
+});
 
 function trialsIn(word: number): number {
   return (word >>> TRIALS_SHIFT) & TRIALS_MASK;
@@ -89,10 +79,12 @@ export class BreakerCell {
   private readonly firstSuccessesAt: number;
   private readonly workers: number;
   private readonly settings: BreakerSettings;
+  private readonly opens: boolean;
 
-  constructor(memory: PlaneMemory, upstream: number, worker: number, settings: BreakerSettings) {
+  /** `settings` null: it opens only when it is forced. */
+  constructor(memory: PlaneMemory, upstream: number, worker: number, settings: BreakerSettings | null) {
     const { plan } = memory;
-    const { failures, trials, windowMs, openMs, trialMs } = settings;
+    const { failures, trials, windowMs, openMs, trialMs } = settings ?? NEVER;
     assert(failures >= 1 && failures <= BREAKER_FAILURES_MAX, 'failures of a breaker fit in 8 bits');
     assert(trials >= 1 && trials <= BREAKER_TRIALS_MAX, 'trials of a breaker fit in 6 bits');
     for (const ms of [windowMs, openMs, trialMs])
@@ -106,12 +98,17 @@ export class BreakerCell {
     this.firstSuccessesAt = poolCellAt(plan, upstream, 0) / 8 + POOL_COUNT.successes;
     this.ownSuccessesAt = poolCellAt(plan, upstream, worker) / 8 + POOL_COUNT.successes;
     this.workers = plan.workers;
-    this.settings = settings;
+    this.settings = settings ?? NEVER;
+    this.opens = settings !== null;
   }
 
   get state(): BreakerState {
-    const state = Atomics.load(this.words, this.stateAt) & STATE_MASK;
-    return state === CLOSED ? 'closed' : state === OPEN ? 'open' : 'half-open';
+    return stateIn(Atomics.load(this.words, this.stateAt));
+  }
+
+  /** True when an operator opened it. */
+  get isForced(): boolean {
+    return (Atomics.load(this.words, this.stateAt) & STATE_MASK) === FORCED;
   }
 
   /** A token while closed, else REFUSED: then ask permit(), which needs the time. */
@@ -127,12 +124,15 @@ export class BreakerCell {
       const word = Atomics.load(this.words, this.stateAt);
       const state = word & STATE_MASK;
       if (state === CLOSED) return word;
+      if (state === FORCED) return REFUSED;
       let next = HALF_OPEN | TRIAL | stampAfter(word, nowMs);
       if (state === OPEN) {
         if (elapsedMs(word, nowMs) < openMs) return REFUSED;
       } else if (trialsIn(word) < trials) next = word + TRIAL;
       else if (elapsedMs(word, nowMs) < trialMs) return REFUSED;
-      if (this.swap(word, next)) return next & TOKEN_MASK;
+      if (!this.swap(word, next)) continue;
+      if (state === OPEN) this.changed(nowMs);
+      return next & TOKEN_MASK;
     }
   }
 
@@ -142,6 +142,7 @@ export class BreakerCell {
     const word = Atomics.load(this.words, this.stateAt);
     const state = word & STATE_MASK;
     if (state === CLOSED) return false;
+    if (state === FORCED) return true;
     if (state === OPEN) return elapsedMs(word, nowMs) < openMs;
     return trialsIn(word) >= trials && elapsedMs(word, nowMs) < trialMs;
   }
@@ -167,10 +168,11 @@ export class BreakerCell {
 
   /** The exchange of this token failed, and not by its caller's fault. */
   failed(token: number, nowMs: number): void {
-    if (!this.isCurrent(token)) return;
+    if (!this.opens || !this.isCurrent(token)) return;
     const open = OPEN | stampAfter(token, nowMs);
-    if ((token & STATE_MASK) === HALF_OPEN) this.leave(token, open);
-    else if (this.countFailure(nowMs)) this.swap(token, open);
+    const isTrial = (token & STATE_MASK) === HALF_OPEN;
+    const hasOpened = isTrial ? this.leave(token, open) : this.countFailure(nowMs) && this.swap(token, open);
+    if (hasOpened) this.changed(nowMs);
   }
 
   /** The exchange of this token ended without saying anything about the upstream (its client left): a trial may be made again. */
@@ -191,12 +193,18 @@ export class BreakerCell {
     return Atomics.compareExchange(this.words, this.stateAt, from, to) === from;
   }
 
-  /** Leaves the half-open time of this token, unless somebody did before. */
-  private leave(token: number, to: number): void {
+  /** Leaves the half-open time of this token; false when somebody did before. */
+  private leave(token: number, to: number): boolean {
     for (;;) {
       const word = Atomics.load(this.words, this.stateAt);
-      if ((word & TOKEN_MASK) !== token || this.swap(word, to)) return;
+      if ((word & TOKEN_MASK) !== token) return false;
+      if (this.swap(word, to)) return true;
     }
+  }
+
+  /** For those who look: it is in this state since then. */
+  private changed(nowMs: number): void {
+    this.doubles[this.countAt + BREAKER_COUNT.changedAtMs] = nowMs;
   }
 
   /** Counts one failure; true when there are enough. A window begins with its first failure, so that successes need no clock. */

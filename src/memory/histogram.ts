@@ -99,6 +99,13 @@ export class Histogram {
     own[count] = (own[count] ?? 0) + itsCount;
     for (let at = HEAD_PLACES; at < own.length; at++) own[at] = (own[at] ?? 0) + (its[at] ?? 0);
   }
+
+  /** What was recorded since an earlier copy of the same; smallest and largest are those of all that was ever recorded. */
+  since(earlier: Histogram): Histogram {
+    const places = this.places.map((value, at) => Math.max(0, value - (earlier.places[at] ?? 0)));
+    for (const bound of [HISTOGRAM_HEAD.max, HISTOGRAM_HEAD.min]) places[bound] = this.places[bound] ?? 0;
+    return new Histogram(places);
+  }
 }
 
 /** The histogram of an endpoint in a worker's stripe. Only that worker may record. */

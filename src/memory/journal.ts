@@ -6,8 +6,11 @@
 // odd or has changed, the copy is worthless. Both sides touch the number by read-modify-write, which orders the plain loads and stores on
 // either side of it on ARM as well; a plain or atomic store alone would let later stores pass it there.
 import { assert } from '../base/assert.ts';
-import { decode } from '../base/bytes.ts';
-import { JOURNAL, JOURNAL_DOUBLE, JOURNAL_WORD, journalPlace, WORD_BYTES } from './layout.ts';
+import { decode, EMPTY } from '../base/bytes.ts';
+import { errorOfNumber } from '../base/error-numbers.ts';
+import type { ErrorCode } from '../base/errors.ts';
+import { JOURNAL, JOURNAL_DOUBLE, JOURNAL_WORD } from './journal-layout.ts';
+import { journalPlace, WORD_BYTES } from './layout.ts';
 import type { PlaneMemory } from './memory.ts';
 
 /** One exchange as it is written. The writer keeps one such object and fills it anew each time. */
@@ -19,7 +22,22 @@ export interface JournalEntry {
   /** A number of the writer's choosing; the reader gets it back. */
   outcome: number;
   endpoint: number;
+  /** The server's cell, -1 for none; which of its places; how often it was sent. */
+  server: number;
+  replica: number;
+  sends: number;
+  isCached: boolean;
+  /** As base/error-numbers.ts counts, 0 for none. */
+  errorNumber: number;
+  /** Where its time went. */
+  gatewayUs: number;
+  queueUs: number;
+  connectUs: number;
+  upstreamUs: number;
+  replyBytes: number;
   method: string;
+  /** Id of the trace that it is part of, 32 hex digits; '' for none. */
+  trace: string;
   /** Correlation id: ASCII. */
   id: string;
   /** The request; its first bytes are kept. */
@@ -32,16 +50,61 @@ export interface JournalEntry {
 /** One exchange as it is read. Texts are cut to what the record has room for. */
 export interface JournalRecord {
   readonly worker: number;
+  /** Counts its worker's records, from 0: with the worker it names the exchange. */
+  readonly ordinal: number;
   readonly wallMs: number;
   readonly durationUs: number;
   readonly status: number;
   readonly outcome: number;
   readonly endpoint: number;
+  /** The server's cell, -1 when it went to none. */
+  readonly server: number;
+  readonly replica: number;
+  /** How often it was sent; 2 and more when it was sent again. */
+  readonly sends: number;
+  readonly isCached: boolean;
+  readonly errorCode: ErrorCode | null;
+  /** Where its time went; together the duration. */
+  readonly gatewayUs: number;
+  readonly queueUs: number;
+  readonly connectUs: number;
+  readonly upstreamUs: number;
+  readonly requestBytes: number;
+  readonly replyBytes: number;
   readonly method: string;
   readonly name: string;
   readonly id: string;
+  /** '' when it was not traced. */
+  readonly trace: string;
   /** First bytes of the request. */
   readonly body: Uint8Array;
+}
+
+/** An entry that says nothing yet. */
+export function blankEntry(): JournalEntry {
+  return {
+    wallMs: 0,
+    durationUs: 0,
+    status: 0,
+    outcome: 0,
+    endpoint: 0,
+    server: -1,
+    replica: 0,
+    sends: 0,
+    isCached: false,
+    errorNumber: 0,
+    gatewayUs: 0,
+    queueUs: 0,
+    connectUs: 0,
+    upstreamUs: 0,
+    replyBytes: 0,
+    method: '',
+    trace: '',
+    id: '',
+    body: EMPTY,
+    nameStart: 0,
+    nameEnd: 0,
+  };
 }
 
 const RECORD_WORDS = JOURNAL.recordBytes / WORD_BYTES;
@@ -78,20 +141,37 @@ export class JournalWriter {
 
   /** Writes one exchange over the oldest. */
   write(entry: JournalEntry): void {
-    const { words, doubles } = this;
+    const { words } = this;
     const count = words[this.countAt] ?? 0;
     const at = this.recordsAt + (count & this.indexMask) * RECORD_WORDS;
     // A worker that died while writing left an odd number behind: its successor makes it even by adding one more.
     const torn = (words[at + JOURNAL_WORD.sequence] ?? 0) & 1;
     Atomics.add(words, at + JOURNAL_WORD.sequence, 1 + torn);
-    words[at + JOURNAL_WORD.status] = entry.status;
-    words[at + JOURNAL_WORD.outcome] = entry.outcome;
-    words[at + JOURNAL_WORD.endpoint] = entry.endpoint;
-    doubles[at / 2 + JOURNAL_DOUBLE.wallMs] = entry.wallMs;
-    doubles[at / 2 + JOURNAL_DOUBLE.durationUs] = entry.durationUs;
+    this.writeNumbers(at, entry);
     this.writeTexts(at, entry);
     Atomics.add(words, at + JOURNAL_WORD.sequence, 1);
     Atomics.store(words, this.countAt, (count + 1) | 0);
+  }
+
+  private writeNumbers(at: number, entry: JournalEntry): void {
+    const { words, doubles } = this;
+    words[at + JOURNAL_WORD.status] = entry.status;
+    words[at + JOURNAL_WORD.outcome] = entry.outcome;
+    words[at + JOURNAL_WORD.endpoint] = entry.endpoint;
+    words[at + JOURNAL_WORD.server] = entry.server;
+    words[at + JOURNAL_WORD.replica] = entry.replica;
+    words[at + JOURNAL_WORD.sends] = entry.sends;
+    words[at + JOURNAL_WORD.cached] = entry.isCached ? 1 : 0;
+    words[at + JOURNAL_WORD.error] = entry.errorNumber;
+    const first = at / 2;
+    doubles[first + JOURNAL_DOUBLE.wallMs] = entry.wallMs;
+    doubles[first + JOURNAL_DOUBLE.durationUs] = entry.durationUs;
+    doubles[first + JOURNAL_DOUBLE.gatewayUs] = entry.gatewayUs;
+    doubles[first + JOURNAL_DOUBLE.queueUs] = entry.queueUs;
+    doubles[first + JOURNAL_DOUBLE.connectUs] = entry.connectUs;
+    doubles[first + JOURNAL_DOUBLE.upstreamUs] = entry.upstreamUs;
+    doubles[first + JOURNAL_DOUBLE.requestBytes] = entry.body.length;
+    doubles[first + JOURNAL_DOUBLE.replyBytes] = entry.replyBytes;
   }
 
   private writeTexts(at: number, entry: JournalEntry): void {
@@ -103,13 +183,17 @@ export class JournalWriter {
     for (let n = 0; n < nameBytes; n++) bytes[nameAt + n] = entry.body[entry.nameStart + n] ?? 0;
     const idAt = nameAt + nameBytes;
     const idBytes = bytes.latin1Write(entry.id, idAt, JOURNAL.idBytesMax);
-    const bodyAt = idAt + idBytes;
+    const traceAt = idAt + idBytes;
+    const { trace } = entry;
+    const traceBytes = trace === '' ? 0 : bytes.latin1Write(trace, traceAt, JOURNAL.traceBytesMax);
+    const bodyAt = traceAt + traceBytes;
     const room = start + TEXT_BYTES - bodyAt;
     const isWhole = entry.body.length <= room;
     bytes.set(isWhole ? entry.body : entry.body.subarray(0, room), bodyAt);
     words[at + JOURNAL_WORD.methodBytes] = methodBytes;
     words[at + JOURNAL_WORD.nameBytes] = nameBytes;
     words[at + JOURNAL_WORD.idBytes] = idBytes;
+    words[at + JOURNAL_WORD.traceBytes] = traceBytes;
     words[at + JOURNAL_WORD.bodyBytes] = isWhole ? entry.body.length : room;
   }
 }
@@ -125,7 +209,7 @@ export function readJournal(memory: PlaneMemory, worker: number, countMax: numbe
     const index = (count - back) & (plan.journalRecords - 1);
     const at = countAt + (JOURNAL.headBytes + index * JOURNAL.recordBytes) / WORD_BYTES;
     const copy = copyRecord(words, at);
-    if (copy !== null) found.push(recordOf(copy, worker));
+    if (copy !== null) found.push(recordOf(copy, worker, ordinalOf(copy, index, plan.journalRecords)));
   }
   return found;
 }
@@ -151,23 +235,44 @@ function copyRecord(words: Int32Array, at: number): Int32Array | null {
   return null;
 }
 
-function recordOf(copy: Int32Array, worker: number): JournalRecord {
+/** How many records its worker had written before it, as its place and the writes to that place say. */
+function ordinalOf(copy: Int32Array, index: number, records: number): number {
+  const writes = (copy[JOURNAL_WORD.sequence] ?? 0) >>> 1;
+  return (writes - 1) * records + index;
+}
+
+function recordOf(copy: Int32Array, worker: number, ordinal: number): JournalRecord {
   const doubles = new Float64Array(copy.buffer, copy.byteOffset, RECORD_WORDS / 2);
   const texts = new Uint8Array(copy.buffer, copy.byteOffset + JOURNAL.numbersBytes, TEXT_BYTES);
-  const lengthOf = (word: number): number => copy[word] ?? 0;
-  const nameAt = lengthOf(JOURNAL_WORD.methodBytes);
-  const idAt = nameAt + lengthOf(JOURNAL_WORD.nameBytes);
-  const bodyAt = idAt + lengthOf(JOURNAL_WORD.idBytes);
+  const word = (place: number): number => copy[place] ?? 0;
+  const double = (place: number): number => doubles[place] ?? 0;
+  const nameAt = word(JOURNAL_WORD.methodBytes);
+  const idAt = nameAt + word(JOURNAL_WORD.nameBytes);
+  const traceAt = idAt + word(JOURNAL_WORD.idBytes);
+  const bodyAt = traceAt + word(JOURNAL_WORD.traceBytes);
   return {
     worker,
-    wallMs: doubles[JOURNAL_DOUBLE.wallMs] ?? 0,
-    durationUs: doubles[JOURNAL_DOUBLE.durationUs] ?? 0,
-    status: lengthOf(JOURNAL_WORD.status),
-    outcome: lengthOf(JOURNAL_WORD.outcome),
-    endpoint: lengthOf(JOURNAL_WORD.endpoint),
+    ordinal,
+    wallMs: double(JOURNAL_DOUBLE.wallMs),
+    durationUs: double(JOURNAL_DOUBLE.durationUs),
+    status: word(JOURNAL_WORD.status),
+    outcome: word(JOURNAL_WORD.outcome),
+    endpoint: word(JOURNAL_WORD.endpoint),
+    server: word(JOURNAL_WORD.server),
+    replica: word(JOURNAL_WORD.replica),
+    sends: word(JOURNAL_WORD.sends),
+    isCached: word(JOURNAL_WORD.cached) !== 0,
+    errorCode: errorOfNumber(word(JOURNAL_WORD.error)),
+    gatewayUs: double(JOURNAL_DOUBLE.gatewayUs),
+    queueUs: double(JOURNAL_DOUBLE.queueUs),
+    connectUs: double(JOURNAL_DOUBLE.connectUs),
+    upstreamUs: double(JOURNAL_DOUBLE.upstreamUs),
+    requestBytes: double(JOURNAL_DOUBLE.requestBytes),
+    replyBytes: double(JOURNAL_DOUBLE.replyBytes),
     method: decode(texts, 0, nameAt),
     name: decode(texts, nameAt, idAt),
-    id: decode(texts, idAt, bodyAt),
-    body: texts.slice(bodyAt, bodyAt + lengthOf(JOURNAL_WORD.bodyBytes)),
+    id: decode(texts, idAt, traceAt),
+    trace: decode(texts, traceAt, bodyAt),
+    body: texts.slice(bodyAt, bodyAt + word(JOURNAL_WORD.bodyBytes)),
   };
 }

@@ -2,7 +2,9 @@
 // Called by the other files of memory/ and by gateway.ts (makes the memory). Promises: no other file knows an offset; what
 // different threads write never shares a 64-byte line; the same shape gives the same plan on every thread.
 import { assert } from '../base/assert.ts';
+import { JOURNAL } from './journal-layout.ts';
 import { OUTCOME } from './replica-layout.ts';
+import { seriesBytes } from './series-layout.ts';
 
 /** Bytes of a cache line: the unit in which cores fight over memory (x86-64 and most ARM64). */
 export const LINE_BYTES = 64;
@@ -21,6 +23,8 @@ export interface MemoryShape {
   readonly ringBytes: number;
   /** Records of one worker's journal: a power of two. */
   readonly journalRecords: number;
+  /** Tools that one worker counts by name: a power of two, or 0, which it is when left out. */
+  readonly tools?: number;
 }
 
 /** Data workers of one gateway at most: the rings grow with the square. */
@@ -79,6 +83,9 @@ export const POOL_HEAD = Object.freeze({
   /** A bit for each worker 0 … 31 in which exchanges wait for a permit, and for each worker 32 … 63. */
   waiting: 0,
   waitingHigh: 1,
+  /** Of a required server, by the one worker that asks it: 1 once it has answered, and what went wrong last (its place among ERROR_CODES and 1; 0: nothing). */
+  hasAnswered: 2,
+  lastFault: 3,
   words: 16,
 });
 
@@ -127,6 +134,8 @@ export const BREAKER_COUNT = Object.freeze({
   /** Successes of all workers when the present window began, and when that was (ms since the memory was made). */
   mark: 2,
   markedAtMs: 3,
+  /** When it was last opened, tried, forced or reset (ms since the memory was made). */
+  changedAtMs: 7,
 });
 
 // ── counters: a stripe a worker, two lines an endpoint ──────────────────────────────────────────────────────────────
@@ -144,6 +153,12 @@ export const COUNTER = Object.freeze({
   handedOver: 7,
   takenOver: 8,
   places: 16,
+});
+
+/** Words of the same lines: place 15 of the doubles, which no count may take, is two words. */
+export const COUNTER_WORD = Object.freeze({
+  /** Calls that count against the endpoint's own bound on concurrency: memory/call-cell.ts. 2 × 15 = 30. */
+  calls: 30,
 });
 
 // ── histograms: one per endpoint and worker ─────────────────────────────────────────────────────────────────────────
@@ -165,39 +180,6 @@ export const HISTOGRAM = Object.freeze({
 /** Float64 places of a histogram's head. */
 export const HISTOGRAM_HEAD = Object.freeze({ count: 0, sum: 1, max: 2, min: 3 });
 
-// ── journal: one per worker ─────────────────────────────────────────────────────────────────────────────────────────
-
-/** Shape of a journal. */
-export const JOURNAL = Object.freeze({
-  /** One line: word 0 counts the records ever written, wraps. */
-  headBytes: 64,
-  /** Bytes of one record: a line of numbers, the rest text. */
-  recordBytes: 512,
-  /** Bytes of the line of numbers: 512 − 64 = 448 are left for texts. */
-  numbersBytes: 64,
-  /** Bytes kept of the method, of the name and of the id: 64 + 96 + 48 = 208; 448 − 208 = 240 at least are left for the request. */
-  methodBytesMax: 64,
-  nameBytesMax: 96,
-  idBytesMax: 48,
-});
-
-/** Words of a record's line of numbers; the two doubles stand at the places of JOURNAL_DOUBLE. */
-export const JOURNAL_WORD = Object.freeze({
-  /** Odd while the record is being written; each write adds two. */
-  sequence: 0,
-  status: 1,
-  outcome: 2,
-  endpoint: 3,
-  /** Lengths in bytes of the texts, which follow each other in this order. */
-  methodBytes: 8,
-  nameBytes: 9,
-  idBytes: 10,
-  bodyBytes: 11,
-});
-
-/** Float64 places of a record: bytes 16 to 31, between the words above. */
-export const JOURNAL_DOUBLE = Object.freeze({ wallMs: 2, durationUs: 3 });
-
 // ── the plan ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Byte offsets of every region of one memory. */
@@ -210,6 +192,7 @@ export interface MemoryPlan extends MemoryShape {
   readonly counterAt: number;
   readonly histogramAt: number;
   readonly journalAt: number;
+  readonly seriesAt: number;
   /** Bytes of the whole memory. */
   readonly bytes: number;
 }
@@ -240,9 +223,20 @@ export function planMemory(shape: MemoryShape): MemoryPlan {
   const counterAt = outcomeAt + upstreams * workers * OUTCOME.words * WORD_BYTES;
   const histogramAt = counterAt + workers * endpoints * COUNTER.places * 8;
   const journalAt = histogramAt + workers * endpoints * HISTOGRAM_SPAN;
-  const bytes = journalAt + workers * (JOURNAL.headBytes + journalRecords * JOURNAL.recordBytes);
-  assert(journalAt % LINE_BYTES === 0, 'every region starts on a line of its own');
-  const regions = { workerAt, ringAt, poolAt, breakerAt, outcomeAt, counterAt, histogramAt, journalAt };
+  const seriesAt = journalAt + workers * (JOURNAL.headBytes + journalRecords * JOURNAL.recordBytes);
+  const bytes = seriesAt + workers * seriesBytes(shape);
+  assert(seriesAt % LINE_BYTES === 0, 'every region starts on a line of its own');
+  const regions = {
+    workerAt,
+    ringAt,
+    poolAt,
+    breakerAt,
+    outcomeAt,
+    counterAt,
+    histogramAt,
+    journalAt,
+    seriesAt,
+  };
   return { ...shape, ...regions, bytes };
 }
 

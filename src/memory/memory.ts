@@ -52,8 +52,9 @@ export function attachMemory(shared: SharedMemory): PlaneMemory {
 
 /** The plain data that attachMemory() takes on another thread. */
 export function sharedOf(memory: PlaneMemory): SharedMemory {
-  const { workers, upstreams, endpoints, ringBytes, journalRecords } = memory.plan;
-  return { shape: { workers, upstreams, endpoints, ringBytes, journalRecords }, buffer: memory.buffer };
+  const { workers, upstreams, endpoints, ringBytes, journalRecords, tools = 0 } = memory.plan;
+  const shape = { workers, upstreams, endpoints, ringBytes, journalRecords, tools };
+  return { shape, buffer: memory.buffer };
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   BREAKER,
   breakerCellAt,
   COUNTER,
+  COUNTER_WORD,
   counterCellAt,
   HISTOGRAM_SPAN,
   histogramPlace,
@@ -20,6 +21,7 @@ import {
 } from './layout.ts';
 import type { PlaneMemory } from './memory.ts';
 import { OUTCOME, outcomeCellAt } from './replica-layout.ts';
+import { clearEndpointSeries, clearServerSeries } from './series-clear.ts';
 
 /** Words of a pool cell that a dead worker holds no longer; its counts stay, so that sums never shrink. */
 const HOLDINGS = [
@@ -56,6 +58,8 @@ export function clearWorker(memory: PlaneMemory, worker: number): Reclaimed {
     const flagsAt = poolHeadAt(plan, upstream) / WORD_BYTES + waitingWordOf(worker);
     Atomics.and(words, flagsAt, ~waitingBitOf(worker));
   }
+  for (let endpoint = 0; endpoint < plan.endpoints; endpoint++)
+    Atomics.store(words, counterCellAt(plan, worker, endpoint) / WORD_BYTES + COUNTER_WORD.calls, 0);
   const cellAt = workerCellAt(plan, worker) / WORD_BYTES;
   Atomics.store(words, cellAt + WORKER.state, WORKER_STATE.down);
   Atomics.store(words, cellAt + WORKER.asleep, 0);
@@ -72,6 +76,7 @@ export function clearUpstream(memory: PlaneMemory, upstream: number): void {
   words.fill(0, breakerAt, breakerAt + BREAKER.words);
   const outcomeAt = outcomeCellAt(plan, upstream, 0) / WORD_BYTES;
   words.fill(0, outcomeAt, outcomeAt + plan.workers * OUTCOME.words);
+  clearServerSeries(memory, upstream);
 }
 
 /** Makes the counters and histograms of an endpoint as new; nobody records there any more. */
@@ -83,4 +88,5 @@ export function clearEndpoint(memory: PlaneMemory, endpoint: number): void {
     doubles.fill(0, countersAt, countersAt + COUNTER.places);
     doubles.fill(0, histogramAt, histogramAt + HISTOGRAM_SPAN / 8);
   }
+  clearEndpointSeries(memory, endpoint);
 }

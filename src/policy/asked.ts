@@ -25,6 +25,24 @@ export function isRead(method: string): boolean {
   return READS.has(method);
 }
 
+/** Methods that an endpoint asks of all its servers for one request of a client. */
+const JOINED: ReadonlySet<string> = new Set([
+  METHOD.ping,
+  METHOD.initialize,
+  METHOD.discover,
+  METHOD.setLevel,
+  METHOD.toolsList,
+  METHOD.promptsList,
+  METHOD.resourcesList,
+  METHOD.templatesList,
+  METHOD.tasksList,
+]);
+
+/** True for requests that go to all servers of an endpoint at once, or begin what calls need. */
+export function isJoined(request: UpstreamRequest): boolean {
+  return JOINED.has(methodOf(request));
+}
+
 /** Unescaped method of a request; '' when there is none. */
 export function methodOf({ body, envelope }: UpstreamRequest): string {
   return envelope === null ? '' : (text(body, envelope, ENVELOPE.method) ?? '');
@@ -57,6 +75,13 @@ export function toolOf({ body, envelope, edits }: UpstreamRequest): string {
     .map(({ start, end, insert }) => ({ start: start - at.start, end: end - at.start, insert }));
   const name = splice(body.subarray(at.start, at.end), within);
   return readString(name, 0, name.length) ?? '';
+}
+
+/** Name of the tool or prompt, or URI of the resource, that a request is for, as its server knows it; '' when it names none. */
+export function targetOf(request: UpstreamRequest): string {
+  const name = toolOf(request);
+  if (name !== '' || request.envelope === null) return name;
+  return text(request.body, request.envelope, ENVELOPE.uri) ?? '';
 }
 
 /** True for a request that goes on with an earlier one: what it brings back may be good for one use. */

@@ -198,6 +198,8 @@ export class Flight extends ContainedSink implements Shared {
     for (const waiter of [...this.#waiters]) {
       const body = owner.staleFor(this, idOf(waiter.request));
       if (body === null) continue;
+      const { marks } = waiter.request;
+      if (marks !== undefined) marks.isCached = true;
       this.#waiters.delete(waiter);
       if (waiter === this.#first) this.#hasFirst = false;
       waiter.answer(body);

@@ -1,13 +1,13 @@
 // Which requests a cache looks at, what tells their answers apart, and whose answers they may share.
 // Called by cache.ts. Promises: pure; a request with anything in it that is not known to leave the answer as it is has no key, and is not cached; what differs in
 // principal, endpoint or a header that the server gets of the client is of another partition. Source: MCP 2026-07-28, caching.
-import { decode, equalsAscii } from '../base/bytes.ts';
+import { decode, equalsAscii, splice } from '../base/bytes.ts';
 import { canonical } from '../mcp/canonical.ts';
 import { isCredential, TRACE } from '../mcp/credentials.ts';
 import { has, text } from '../mcp/envelope.ts';
 import { eachMember, isObject, member, type Span } from '../mcp/json.ts';
 import { METHOD } from '../mcp/protocol.ts';
-import { ENVELOPE } from '../scan/contract.ts';
+import { ENVELOPE, SCAN, type Scanner } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 
 /** What a cache may do with a request. */
@@ -181,4 +181,18 @@ function partitionOf({ client, headers }: UpstreamRequest): string {
     if (isCredential(name)) partition += `${name}\n${headers[i + 1] ?? ''}\n`;
   }
   return partition;
+}
+
+/** The request with its edits applied, since what the server would see decides; null when that cannot be read. */
+export function settledOf(scanner: Scanner, request: UpstreamRequest): UpstreamRequest | null {
+  if (request.edits.length === 0) return request;
+  const body = splice(request.body, request.edits);
+  const envelope = new Int32Array(ENVELOPE.length);
+  if (scanner.scan(body, 0, body.length, envelope) !== SCAN.ok) return null;
+  return { ...request, body, envelope, edits: [] };
+}
+
+/** What a call that others may join is known by: within one partition only, since to whom an answer may be shown is known when it is there. */
+export function flightId({ text: asked, partition }: CacheKey): string {
+  return `${partition.length}:${partition}${asked}`;
 }

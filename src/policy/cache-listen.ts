@@ -201,6 +201,7 @@ export class CacheListen {
       exchangeId: 'cache',
       client: this.#like.client,
       timeoutMs: 0,
+      isBackground: true,
     };
   }
 }

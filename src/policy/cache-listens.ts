@@ -12,6 +12,8 @@ import { type CacheStore, type Entry, isInvalidatable } from './cache-store.ts';
 /** What they are made of. */
 export type ListensParts = Pick<ListenPlan, 'inner' | 'scanner' | 'clock' | 'random'> & {
   readonly store: CacheStore;
+  /** Of a process that is ended when nothing has been asked of it for so long: then nothing is listened to there either; 0 = there is none. */
+  readonly idleMs: number;
   /** A notification has come: calls that are under way for what `isConcerned` says bring what is out of date. */
   onOutdated(isConcerned: (key: CacheKey) => boolean, method: string): void;
 };
@@ -21,6 +23,7 @@ export class CacheListens implements ListenOwner {
   readonly #parts: ListensParts;
   readonly #byPartition = new Map<string, CacheListen>();
   #ids = 0;
+  #usedAtMs = 0;
 
   constructor(parts: ListensParts) {
     this.#parts = parts;
@@ -29,6 +32,11 @@ export class CacheListens implements ListenOwner {
   /** The subscription of a partition; undefined when it has none. */
   of(partition: string): CacheListen | undefined {
     return this.#byPartition.get(partition);
+  }
+
+  /** The server is asked something for a client. */
+  used(): void {
+    if (this.#byPartition.size > 0) this.#usedAtMs = this.#parts.clock.now();
   }
 
   /** An answer to this request is kept: its partition has a subscription from now on, if there is room. */
@@ -41,6 +49,7 @@ export class CacheListens implements ListenOwner {
       const { partition } = key;
       listen = new CacheListen({ inner, scanner, clock, random, owner: this, partition }, request);
       this.#byPartition.set(partition, listen);
+      this.used();
     }
     listen.need(key);
   }
@@ -48,8 +57,11 @@ export class CacheListens implements ListenOwner {
   /** Ends those that are kept open for nothing, and forgets what only they vouch for. */
   sweep(nowMs: number): void {
     const used = new Set<string>();
+    const { idleMs } = this.#parts;
+    const isQuiet = idleMs > 0 && this.#usedAtMs <= nowMs - idleMs;
     this.#parts.store.each((entry) => {
-      if (isHeld(entry, nowMs) && entry.usedAtMs > nowMs - LIMITS.cacheIdleMs) used.add(entry.key.partition);
+      if (!isQuiet && isHeld(entry, nowMs) && entry.usedAtMs > nowMs - LIMITS.cacheIdleMs)
+        used.add(entry.key.partition);
     });
     for (const [partition, listen] of this.#byPartition) {
       if (used.has(partition)) continue;

@@ -2,15 +2,15 @@
 // Called by worker/members.ts, which puts it around everything else that belongs to a server. Promises: the contract of upstream.ts; an answer is served only for as
 // long as its server said, to whom it said, unless the server is down; what its server tells of changes counts at once; any other request costs one comparison.
 // Source: MCP 2026-07-28, caching.
-import { splice } from '../base/bytes.ts';
 import { RPC } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { kindOf, type Message, readMessage } from '../mcp/envelope.ts';
 import { errorCode } from '../mcp/error-edits.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import type { Caching } from '../mcp/to-modern.ts';
+import type { Ledger } from '../observe/ledger.ts';
 import type { Clock, Random } from '../runtime/runtime.ts';
-import { ENVELOPE, KIND, SCAN, type Scanner } from '../scan/contract.ts';
+import { KIND, type Scanner } from '../scan/contract.ts';
 import type { CacheSettings, ServerSpec } from '../upstream/spec.ts';
 import type {
   CacheStats,
@@ -22,7 +22,7 @@ import type {
 } from '../upstream/upstream.ts';
 import { isContinued } from './asked.ts';
 import { Flight, type FlightOwner, idOf } from './cache-flight.ts';
-import { ASKS, type Asks, asksOf, type CacheKey, keyOf } from './cache-key.ts';
+import { ASKS, type Asks, asksOf, type CacheKey, flightId, keyOf, settledOf } from './cache-key.ts';
 import { WatchedListen } from './cache-listen-stream.ts';
 import { CacheListens } from './cache-listens.ts';
 import { type Cacheable, cacheableCall, cacheableResult } from './cache-reply.ts';
@@ -33,10 +33,14 @@ import { Layer } from './layer.ts';
 
 /** What a cache takes. */
 export interface CacheParts {
-  readonly spec: Pick<ServerSpec, 'cache'>;
+  readonly spec: Pick<ServerSpec, 'cache'> & Partial<Pick<ServerSpec, 'target'>>;
   readonly scanner: Scanner;
   readonly clock: Clock;
   readonly random: Random;
+  /** What the endpoint of a path says of the cache, null for nothing; left out: no endpoint says anything. */
+  readonly cachingOf?: (path: string) => boolean | null;
+  /** Knows how to have it forget everything; left out: nobody can. */
+  readonly ledger?: Ledger | undefined;
 }
 
 /** Puts a cache around an upstream, if its configuration wants one. */
@@ -49,6 +53,7 @@ const BAD_REQUEST = 400;
 
 class CacheLayer extends Layer implements FlightOwner {
   readonly #parts: CacheParts;
+  readonly #isOptIn: boolean;
   readonly #staleOnErrorMs: number;
   readonly #unsaid: Caching;
   readonly #store: CacheStore;
@@ -69,17 +74,21 @@ class CacheLayer extends Layer implements FlightOwner {
 
   constructor(inner: Upstream, parts: CacheParts, settings: CacheSettings) {
     super(inner);
-    const { scanner, clock, random } = parts;
+    const { scanner, clock, random, spec } = parts;
+    const { target } = spec;
     this.#parts = parts;
+    this.#isOptIn = settings.isOptIn === true;
     this.#staleOnErrorMs = settings.staleOnErrorMs;
     this.#unsaid = { ttlMs: settings.defaultTtlMs, cacheScope: settings.defaultScope };
     this.#store = new CacheStore(settings.bytesMax);
     this.#tools = new CachedTools(settings.tools);
     this.#answers = new Answers(clock);
     this.#replyBytesMax = Math.min(settings.bytesMax, LIMITS.messageBytesMax);
+    parts.ledger?.add({ purge: () => this.#purge() });
     this.#listens = new CacheListens({
       ...{ inner, scanner, clock, random },
       store: this.#store,
+      idleMs: target?.kind === 'stdio' ? target.keep.idleMs : 0,
       onOutdated: (isConcerned, method) => {
         if (method === METHOD.toolsChanged) this.#tools.forget();
         this.#outdate(isConcerned);
@@ -89,37 +98,34 @@ class CacheLayer extends Layer implements FlightOwner {
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     const { envelope } = request;
-    if (request.era === 'legacy' || envelope === null) return this.inner.send(request, sink);
+    if (request.era === 'legacy' || envelope === null) return this.#pass(request, sink);
     const asks = asksOf(request.body, envelope);
     if (asks === ASKS.nothing || (asks === ASKS.call && this.#tools.isEmpty))
-      return this.inner.send(request, sink);
-    return this.#serve(asks, request, sink);
+      return this.#pass(request, sink);
+    const isWanted = this.#parts.cachingOf?.(request.client.endpoint) ?? !this.#isOptIn;
+    return isWanted ? this.#serve(asks, request, sink) : this.#pass(request, sink);
   }
 
   #serve(asks: Asks, request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     const { envelope } = request;
     const isRequest = request.verb === 'POST' && envelope !== null && kindOf(envelope) === KIND.request;
-    if (!isRequest || this.#isClosed) return this.inner.send(request, sink);
+    if (!isRequest || this.#isClosed) return this.#pass(request, sink);
     if (asks === ASKS.listen)
-      return this.inner.send(request, new WatchedListen(sink, this.#parts.scanner, this.#onChanged));
-    const settled = isContinued(request) ? null : this.#settled(request);
+      return this.#pass(request, new WatchedListen(sink, this.#parts.scanner, this.#onChanged));
+    const settled = isContinued(request) ? null : settledOf(this.#parts.scanner, request);
     const key = settled === null ? null : keyOf(asks, settled);
-    if (settled === null || key === null || !this.#isCacheable(key)) return this.inner.send(request, sink);
+    if (settled === null || key === null || !this.#isCacheable(key)) return this.#pass(request, sink);
     const nowMs = this.#parts.clock.now();
     const entry = this.#store.fresh(key, nowMs);
     if (entry === null) return this.#fetch(key, settled, sink, nowMs);
     this.#hits++;
+    if (request.marks !== undefined) request.marks.isCached = true;
     return this.#answers.give(settled, sink, entry.reply.render(idOf(settled), entry.expiresAtMs - nowMs));
   }
 
-  /** The request with its edits applied: what the server would see decides. */
-  #settled(request: UpstreamRequest): UpstreamRequest | null {
-    if (request.edits.length === 0) return request;
-    const body = splice(request.body, request.edits);
-    const envelope = new Int32Array(ENVELOPE.length);
-    const { scanner } = this.#parts;
-    if (scanner.scan(body, 0, body.length, envelope) !== SCAN.ok) return null;
-    return { ...request, body, envelope, edits: [] };
+  #pass(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
+    this.#listens.used();
+    return this.inner.send(request, sink);
   }
 
   #isCacheable({ asks, subject, partition }: CacheKey): boolean {
@@ -134,10 +140,12 @@ class CacheLayer extends Layer implements FlightOwner {
     const isImpatient = request.timeoutMs > 0;
     if (flight !== undefined && !isImpatient) {
       this.#shared++;
+      request.marks?.sent(nowMs);
       return flight.join(request, sink);
     }
     this.#misses++;
-    if (isImpatient || this.#isUnshared(id, nowMs)) return this.inner.send(request, sink);
+    if (isImpatient || this.#isUnshared(id, nowMs)) return this.#pass(request, sink);
+    this.#listens.used();
     const listen = this.#listens.of(key.partition);
     const made = new Flight(
       {
@@ -236,6 +244,15 @@ class CacheLayer extends Layer implements FlightOwner {
 
   readonly #onChanged = (method: string, uri: string | null): void => this.#listens.onChanged(method, uri);
 
+  /** Nothing that was answered before is an answer any more. */
+  #purge(): number {
+    const { count } = this.#store;
+    this.#store.clear();
+    this.#tools.forget();
+    this.#outdate(() => true);
+    return count;
+  }
+
   /** Whoever asks from now on does not join a call that was made before. */
   #outdate(isConcerned: (key: CacheKey) => boolean): void {
     for (const [id, flight] of this.#flights) {
@@ -274,9 +291,4 @@ class CacheLayer extends Layer implements FlightOwner {
     this.#store.clear();
     return super.close(withinMs);
   }
-}
-
-/** Calls are shared within one partition only: to whom an answer may be shown is known when it is there. */
-function flightId({ text: asked, partition }: CacheKey): string {
-  return `${partition.length}:${partition}${asked}`;
 }

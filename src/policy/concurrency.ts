@@ -1,4 +1,4 @@
-// A bound on the requests that one server has under way at once, of all workers.
+// A bound on the requests that one server, or one endpoint, has under way at once, of all workers.
 // Called by policies.ts, where there is such a bound. Promises: never more than the bound; what is refused was not sent; a place is given back exactly once,
 // however the request ends. Event streams that last and notifications take none.
 import { GatewayError } from '../base/errors.ts';
@@ -21,6 +21,10 @@ export interface ConcurrencyParts {
   readonly max: number;
   readonly cell: CallCell;
   readonly clock: Pick<Clock, 'soon'>;
+  /** What is bounded: a server or an endpoint, as messages name it. */
+  readonly whose: string;
+  /** Requests that take no place; left out: those alone that last. */
+  readonly isExempt?: (request: UpstreamRequest) => boolean;
 }
 
 /** Refuses what is too much. */
@@ -33,9 +37,10 @@ export class ConcurrencyLayer extends Layer {
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
-    const { max, cell, clock } = this.#parts;
+    const { max, cell, clock, whose, isExempt } = this.#parts;
     const isRequest = request.envelope !== null && kindOf(request.envelope) === KIND.request;
-    if (!isRequest || isEndless(request)) return this.inner.send(request, sink);
+    if (!isRequest || isEndless(request) || isExempt?.(request) === true)
+      return this.inner.send(request, sink);
     if (cell.acquire(max)) {
       const call = new CountedCall(sink, cell);
       call.begin(this.inner.send(request, call));
@@ -44,9 +49,7 @@ export class ConcurrencyLayer extends Layer {
     let isOver = false;
     clock.soon(() => {
       if (!isOver)
-        sink.onFail(
-          new GatewayError('GW_POLICY_BUSY', `"${this.name}" has ${max} under way (concurrencyMax)`),
-        );
+        sink.onFail(new GatewayError('GW_POLICY_BUSY', `${whose} has ${max} under way (concurrencyMax)`));
     });
     return {
       resume: () => undefined,

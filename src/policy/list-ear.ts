@@ -16,22 +16,22 @@ import type {
 } from '../upstream/upstream.ts';
 import { isToolsList } from './asked.ts';
 import { Layer } from './layer.ts';
-import type { ToolBook } from './tool-book.ts';
+import type { ToolNotes } from './tool-notes.ts';
 
-/** Lets a book learn from the lists of an upstream. */
+/** Takes notes of the lists of an upstream. */
 export class ListEar extends Layer {
-  readonly #book: ToolBook;
+  readonly #notes: ToolNotes;
   readonly #scanner: Scanner;
 
-  constructor(inner: Upstream, book: ToolBook, scanner: Scanner) {
+  constructor(inner: Upstream, notes: ToolNotes, scanner: Scanner) {
     super(inner);
-    this.#book = book;
+    this.#notes = notes;
     this.#scanner = scanner;
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     if (!isToolsList(request)) return this.inner.send(request, sink);
-    const learn = (message: Message): void => this.#book.learn(request, message);
+    const learn = (message: Message): void => this.#notes.learn(request, message);
     return this.inner.send(request, new ListSink(sink, this.#scanner, learn));
   }
 }

@@ -12,6 +12,7 @@ import { isContinued, isRead, isToolsCall, methodOf } from './asked.ts';
 import { Layer } from './layer.ts';
 import { ListEar } from './list-ear.ts';
 import { ToolBook } from './tool-book.ts';
+import { ToolNotes } from './tool-notes.ts';
 
 /** What mirroring takes. */
 export interface MirrorParts {
@@ -25,8 +26,9 @@ export interface MirrorParts {
 
 /** Puts the copying around a server. */
 export function withMirror(server: Upstream, parts: MirrorParts): Upstream {
-  const book = new ToolBook(parts.spec);
-  return new MirrorLayer(new ListEar(server, book, parts.scanner), parts, book);
+  const notes = new ToolNotes(parts.spec.forwardHeaders.length > 0);
+  const book = new ToolBook(parts.spec, notes);
+  return new MirrorLayer(new ListEar(server, notes, parts.scanner), parts, book);
 }
 
 class MirrorLayer extends Layer {
@@ -64,7 +66,7 @@ class MirrorLayer extends Layer {
     const headers = kept(request.headers, settings.forwardHeaders);
     // Whoever sent the original may use its envelope again once that has ended.
     const envelope = request.envelope?.slice() ?? null;
-    const { tried: _, ...rest } = request;
+    const { tried: _, marks: __, ...rest } = request;
     const sink = new DroppingSink(() => this.#copies.delete(call));
     const call = shadow.send({ ...rest, headers, envelope }, sink);
     this.#copies.add(call);

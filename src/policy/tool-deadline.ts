@@ -1,6 +1,6 @@
-// Deadlines of single tools: a call that is not done within its tool's time is ended and cancelled at the server; each report of progress starts the time anew.
-// Called by policies.ts, where a tool has a time of its own. Promises: the contract of upstream.ts; however much progress comes, the call ends within the server's
-// timeouts.totalMs; a call whose server has asked its client something waits as long as that, since people answer when they like.
+// Deadlines of single tools and of an endpoint's calls: a call that is not done in time is ended and cancelled at the server; a tool's time each report of progress starts anew.
+// Called by policies.ts, where a tool or an endpoint has a time of its own. Promises: the contract of upstream.ts; however much progress comes, the call ends within the bound
+// of the whole; a call whose server has asked its client something waits as long as that, since people answer when they like.
 import { concat, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { kindOf, raw, readMessage, text } from '../mcp/envelope.ts';
@@ -8,6 +8,7 @@ import { METHOD } from '../mcp/protocol.ts';
 import { EventReader } from '../mcp/sse.ts';
 import type { Clock, TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
+import { isEndless } from '../upstream/deadline.ts';
 import type { ToolRule } from '../upstream/spec.ts';
 import type {
   ReplyHead,
@@ -26,7 +27,20 @@ export interface DeadlineParts {
   readonly scanner: Scanner;
   /** Bound of the whole, however much progress comes. */
   readonly totalMs: number;
+  /** The option that says so. */
+  readonly totalOption: string;
+  /** Every call is watched: the bound is earlier than the one that the upstream keeps itself. */
+  readonly isCeiling: boolean;
 }
+
+/** How long one call may take. */
+interface CallTime {
+  /** By then it is done, or has shown progress; null: only the whole is bounded. */
+  readonly timeoutMs: number | null;
+  readonly pattern: string;
+}
+
+const WHOLE: CallTime = Object.freeze({ timeoutMs: null, pattern: '' });
 
 /** Bounds calls by the rules of their tools. */
 export class DeadlineLayer extends Layer {
@@ -39,12 +53,18 @@ export class DeadlineLayer extends Layer {
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     const rule = this.parts.book.ruleOf(request);
-    if (rule === null) return this.inner.send(request, sink);
-    const bounded = withFirstByte(request, rule.firstByteMs ?? 0);
-    if (rule.timeoutMs === undefined) return this.inner.send(bounded, sink);
-    const call = new TimedCall(this, bounded, sink, { ...rule, timeoutMs: rule.timeoutMs });
+    const time = rule?.timeoutMs === undefined ? this.#ceiling(request) : callTime(rule);
+    const bounded = withFirstByte(request, rule?.firstByteMs ?? 0);
+    if (time === null) return this.inner.send(bounded, sink);
+    const call = new TimedCall(this, bounded, sink, time);
     call.begin(this.inner.send(bounded, call));
     return call;
+  }
+
+  #ceiling(request: UpstreamRequest): CallTime | null {
+    const { envelope } = request;
+    const isCall = envelope !== null && kindOf(envelope) === KIND.request && !isEndless(request);
+    return this.parts.isCeiling && isCall ? WHOLE : null;
   }
 
   /** Tells a legacy server that nobody waits for a request any more: to it, the end of a connection says nothing of that (2025-11-25, cancellation). */
@@ -72,6 +92,10 @@ const NOBODY: UpstreamSink = {
   onFail: () => undefined,
 };
 
+function callTime({ timeoutMs, pattern }: Pick<ToolRule, 'timeoutMs' | 'pattern'>): CallTime {
+  return { timeoutMs: timeoutMs ?? null, pattern };
+}
+
 function withFirstByte(request: UpstreamRequest, firstByteMs: number): UpstreamRequest {
   const { timeoutMs } = request;
   if (firstByteMs === 0 || (timeoutMs > 0 && timeoutMs <= firstByteMs)) return request;
@@ -83,7 +107,7 @@ class TimedCall implements UpstreamCall, UpstreamSink {
   readonly #layer: DeadlineLayer;
   readonly #request: UpstreamRequest;
   readonly #sink: UpstreamSink;
-  readonly #rule: ToolRule & { readonly timeoutMs: number };
+  readonly #time: CallTime;
   readonly #endMs: number;
   /** By then it is done, unless progress comes. */
   #dueMs: number;
@@ -92,20 +116,15 @@ class TimedCall implements UpstreamCall, UpstreamSink {
   #reader: EventReader | null = null;
   #isOver = false;
 
-  constructor(
-    layer: DeadlineLayer,
-    request: UpstreamRequest,
-    sink: UpstreamSink,
-    rule: ToolRule & { readonly timeoutMs: number },
-  ) {
+  constructor(layer: DeadlineLayer, request: UpstreamRequest, sink: UpstreamSink, time: CallTime) {
     this.#layer = layer;
     this.#request = request;
     this.#sink = sink;
-    this.#rule = rule;
+    this.#time = time;
     const { clock, totalMs } = layer.parts;
     const startedMs = request.startedAtMs ?? clock.now();
     this.#endMs = startedMs + totalMs;
-    this.#dueMs = startedMs + rule.timeoutMs;
+    this.#dueMs = startedMs + (time.timeoutMs ?? totalMs);
     this.#watch();
   }
 
@@ -129,7 +148,8 @@ class TimedCall implements UpstreamCall, UpstreamSink {
 
   onHead(head: ReplyHead): void {
     if (this.#isOver) return;
-    if (head.media === 'event-stream') this.#reader = new EventReader(this.#layer.parts.scanner);
+    const isTold = head.media === 'event-stream' && this.#time.timeoutMs !== null;
+    if (isTold) this.#reader = new EventReader(this.#layer.parts.scanner);
     this.#sink.onHead(head);
   }
 
@@ -163,7 +183,7 @@ class TimedCall implements UpstreamCall, UpstreamSink {
     const { envelope } = message;
     if (kindOf(envelope) === KIND.request) this.#dueMs = this.#endMs;
     else if (text(bytes, envelope, ENVELOPE.method) === METHOD.progress)
-      this.#dueMs = clock.now() + this.#rule.timeoutMs;
+      this.#dueMs = clock.now() + (this.#time.timeoutMs ?? 0);
   }
 
   /** One timer that looks again when progress has put the end off: progress itself sets none. */
@@ -177,13 +197,13 @@ class TimedCall implements UpstreamCall, UpstreamSink {
   }
 
   #look(): void {
-    const { clock, totalMs } = this.#layer.parts;
+    const { clock, totalMs, totalOption } = this.#layer.parts;
     const nowMs = clock.now();
     if (Math.min(this.#dueMs, this.#endMs) > nowMs + 1) return this.#watch();
-    const { pattern, timeoutMs } = this.#rule;
+    const { pattern, timeoutMs } = this.#time;
     const isEnd = nowMs + 1 >= this.#endMs;
     const why = isEnd
-      ? `the whole call took longer than ${totalMs} ms (timeouts.totalMs)`
+      ? `the whole call took longer than ${totalMs} ms (${totalOption})`
       : `nothing came of it for ${timeoutMs} ms (tools.${JSON.stringify(pattern)}.timeoutMs)`;
     const inner = this.#inner;
     this.#settle();

@@ -13,19 +13,25 @@ import type { Exchange } from '../exchange.ts';
 import { credentialsOf } from '../mcp/credentials.ts';
 import { rawKey } from '../mcp/envelope.ts';
 import { resultMessage } from '../mcp/errors.ts';
+import type { MemberPages } from '../mcp/merge.ts';
 import type { OwnName } from '../mcp/outward.ts';
 import { LEGACY_VERSIONS, METHOD } from '../mcp/protocol.ts';
 import { listShape } from '../mcp/rewrite.ts';
 import { sessionNote, setsSession } from '../mcp/session-notes.ts';
 import type { View } from '../mcp/view.ts';
+import type { LiveSession } from '../observe/ledger.ts';
+import { NO_SERVER } from '../observe/timing.ts';
 import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import { DeclaredLately } from './declared.ts';
-import { LIST_METHOD, type ListAsker, type NamedFor } from './joined-lists.ts';
+import { LIST_METHOD } from './joined-lists.ts';
 import { answerEmpty, bareFault, initializeResult, legHeaders, nobodyReady } from './legacy-answers.ts';
 import { listOfLeg } from './legacy-lists.ts';
+import { backOf, openAll } from './legacy-opening.ts';
 import { openStream } from './legacy-streams.ts';
+import type { ListAsker, ListQuestion, NamedFor } from './list-asker.ts';
 import { legacyListDraft } from './list-draft.ts';
+import type { ListKey } from './list-memory.ts';
 import { MemberRelay } from './member-relay.ts';
 import {
   type NamedCall,
@@ -64,6 +70,17 @@ export class LegacyAggregate {
 
   get sessions(): number {
     return this.#table.size;
+  }
+
+  live(): LiveSession[] {
+    return this.#table.all().map((session) => ({
+      ...{ self: session, kind: 'joined', endpoint: this.#face.path },
+      servers: session.legs.map((leg) => leg.member.spec.name),
+      startedAtMs: session.startedAtMs,
+      lastUsedAtMs: session.usedAtMs,
+      running: session.running.open,
+      end: () => this.#table.end(session),
+    }));
   }
 
   reroute(routes: EndpointRoutes): void {
@@ -130,8 +147,16 @@ export class LegacyAggregate {
     if (session instanceof GatewayError) return exchange.refuse(session);
     let isTaken = false;
     try {
-      await openAll(session);
-      const lately = this.#declared.of(namedFor(exchange).partition, session.legs, this.#face.listGraceMs);
+      const { clock } = this.#tools;
+      exchange.sent(clock.now());
+      const { silences } = this.#face.lists;
+      await session.running.during(openAll(session, silences, (leg) => keyOf(exchange, session, leg)));
+      exchange.replied(clock.now(), true);
+      const lately = this.#declared.of(
+        namedFor(exchange).partition,
+        session.legs,
+        this.#face.listBounds.listGraceMs,
+      );
       // What is over has nobody left who could learn the session's id.
       isTaken = id !== null && !exchange.over && session.legs.some((leg) => leg.ready);
       if (id === null || !isTaken)
@@ -150,7 +175,7 @@ export class LegacyAggregate {
     if (shape !== null) {
       const question = { method: exchange.method, shape, draft: draftOf(exchange) };
       const asker = this.#asker(exchange, session, scopeOf(exchange));
-      return guard(exchange, this.#face.lists.answer(exchange, question, asker));
+      return guard(exchange, session.running.during(this.#face.lists.answer(exchange, question, asker)));
     }
     if (exchange.method === METHOD.setLevel) {
       session.setLevel(draftOf(exchange));
@@ -167,7 +192,7 @@ export class LegacyAggregate {
     const leg = session.legs[routed.index];
     if (leg === undefined) exchange.refuse(new GatewayError('GW_BASE_INTERNAL', 'a route names no member'));
     else if (leg.ready) this.#call(exchange, session, { leg, routed, mayHeal: leg.sessionId !== null });
-    else guard(exchange, this.#callAfterHeal(exchange, session, leg, routed));
+    else guard(exchange, session.running.during(this.#callAfterHeal(exchange, session, leg, routed)));
   }
 
   /** A name that only lists tell: what they have shown, or show now. */
@@ -183,22 +208,25 @@ export class LegacyAggregate {
       if (routed instanceof GatewayError) exchange.refuse(routed, {}, 200);
       else if (!exchange.over) this.#forward(exchange, session, routed);
     };
-    guard(exchange, this.#face.lists.resolve(call, namedFor(exchange), ask, go));
+    guard(exchange, session.running.during(this.#face.lists.resolve(call, namedFor(exchange), ask, go)));
   }
 
   /** Asks the legs of a session for lists. */
   #asker(exchange: Exchange, session: Session, scope: AskScope): ListAsker {
-    const { id: exchangeId, principal, endpoint } = exchange;
+    const { id: exchangeId } = exchange;
     const { legs } = session;
     // As the legs are asked now: the client may show others with its next request.
-    const partitions = legs.map((leg) =>
-      JSON.stringify([principal, endpoint.path, credentialsOf(session.legCall(leg, exchangeId).headers)]),
-    );
+    const keys = legs.map((leg) => keyOf(exchange, session, leg));
+    const list = (index: number, question: ListQuestion, within: AskScope): Promise<MemberPages> => {
+      const leg = must(legs[index], 'a leg');
+      return listOfLeg(this.#tools, { exchangeId, session, leg, scope: within }, question);
+    };
     return {
       ...namedFor(exchange),
-      keyOf: (index) => ({ asked: 'legacy', partition: must(partitions[index], 'a leg') }),
-      list: (index, question) =>
-        listOfLeg(this.#tools, { exchangeId, session, leg: must(legs[index], 'a leg'), scope }, question),
+      back: backOf(session),
+      keyOf: (index) => must(keys[index], 'a leg'),
+      list: (index, question) => list(index, question, scope),
+      listAgain: async (index, question) => (session.over ? null : list(index, question, new AskScope())),
     };
   }
 
@@ -214,6 +242,7 @@ export class LegacyAggregate {
       session.touch();
     };
     const used = leg.sessionId;
+    exchange.server = leg.member.cell ?? NO_SERVER;
     const relay = new MemberRelay({
       exchange,
       scanner: this.#tools.scanner,
@@ -226,7 +255,8 @@ export class LegacyAggregate {
         : null,
     });
     exchange.whenGone(() => over(false));
-    exchange.hold(leg.member.upstream.send(postRequest(session.legCall(leg, exchange.id), draft), relay));
+    const own = { ...session.legCall(leg, exchange.id), marks: exchange };
+    exchange.hold(leg.member.upstream.send(postRequest(own, draft), relay));
   }
 
   /** The server said that it does not know the session, so nothing was executed: initialize again, then send once more. */
@@ -246,15 +276,10 @@ export class LegacyAggregate {
   }
 }
 
-/** Opens every leg of a session that begins. A reload may put others in the place of some meanwhile: those are opened, too. */
-async function openAll(session: Session): Promise<void> {
-  const opened = new Set<Leg>();
-  for (;;) {
-    const fresh = session.legs.filter((leg) => !opened.has(leg));
-    if (fresh.length === 0) return;
-    for (const leg of fresh) opened.add(leg);
-    await Promise.all(fresh.map((leg) => session.openLeg(leg)));
-  }
+/** What a leg's answers are kept under: what its server is shown of the client. */
+function keyOf({ id, principal, endpoint }: Exchange, session: Session, leg: Leg): ListKey {
+  const credentials = credentialsOf(session.legCall(leg, id).headers);
+  return { asked: 'legacy', partition: JSON.stringify([principal, endpoint.path, credentials]) };
 }
 
 /** Whom names are for: all sessions whose clients show the same. */

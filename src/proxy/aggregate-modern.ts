@@ -11,18 +11,20 @@ import type { Exchange } from '../exchange.ts';
 import { credentialsOf } from '../mcp/credentials.ts';
 import { raw, text } from '../mcp/envelope.ts';
 import { encodeMirrored } from '../mcp/headers.ts';
-import type { SelfInfo } from '../mcp/merge.ts';
+import type { MemberPages, SelfInfo } from '../mcp/merge.ts';
 import type { OwnName } from '../mcp/outward.ts';
 import { METHOD, MODERN_VERSIONS } from '../mcp/protocol.ts';
 import { type ListShape, listShape } from '../mcp/rewrite.ts';
 import type { View } from '../mcp/view.ts';
+import { NO_SERVER } from '../observe/timing.ts';
 import type { EndpointRoutes } from '../route/match.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { answerDiscover } from './discover.ts';
 import { type HeaderChanges, requestHeaders } from './headers.ts';
-import { type JoinedLists, LIST_METHOD, type ListAsker, type NamedFor } from './joined-lists.ts';
-import { modernListDraft } from './list-draft.ts';
+import { type JoinedLists, LIST_METHOD } from './joined-lists.ts';
+import type { ListAsker, ListQuestion, NamedFor } from './list-asker.ts';
+import { modernListDraft, ownDraft } from './list-draft.ts';
 import { type ListenFace, Listening } from './listen.ts';
 import { followPages } from './lists.ts';
 import { MemberRelay } from './member-relay.ts';
@@ -112,6 +114,7 @@ export class ModernAggregate {
     const member = this.#members[routed.index];
     if (member === undefined)
       return exchange.refuse(new GatewayError('GW_BASE_INTERNAL', 'a route names no member'));
+    exchange.server = member.cell ?? NO_SERVER;
     const relay = new MemberRelay({
       exchange,
       scanner: this.#tools.scanner,
@@ -141,7 +144,8 @@ export class ModernAggregate {
     mirrored: string | null,
   ): UpstreamRequest {
     const changes = { mcpName: mirrored === null ? null : encodeMirrored(mirrored) };
-    return postRequest(this.#memberCall(exchange, member, changes), { ...draftOf(exchange), edits });
+    const call = this.#memberCall(exchange, member, changes);
+    return postRequest({ ...call, marks: exchange }, { ...draftOf(exchange), edits });
   }
 
   /** Whom names are for, and lists: who it is, and what the client says that it can do. */
@@ -162,31 +166,45 @@ export class ModernAggregate {
       member: must(members[index], 'a member'),
       call: must(calls[index], 'a call of a member'),
     });
+    const list = (
+      index: number,
+      { draft }: ListQuestion,
+      within: AskScope | undefined,
+    ): Promise<MemberPages> => {
+      const { member, call } = at(index);
+      const bounds = { bytesMax: LIMITS.listBytesMax, ...(within && { scope: within }) };
+      const plan = { draft, exchangeId, server: member.spec.name, clock, timeoutMs };
+      return followPages(plan, (edits, leftMs) =>
+        ask(this.#tools, member, { call, draft: { ...draft, edits } }, { ...bounds, timeoutMs: leftMs }),
+      );
+    };
     return {
       ...this.#namedFor(exchange),
+      back: { who: principal, tell: () => this.#tellBack(principal) },
       keyOf: (index) => {
         const credentials = credentialsOf(at(index).call.headers);
         return { asked, partition: JSON.stringify([principal, endpoint.path, credentials]) };
       },
-      list: (index, { draft }) => {
-        const { member, call } = at(index);
-        const bounds = { bytesMax: LIMITS.listBytesMax, ...(scope && { scope }) };
-        const plan = { draft, exchangeId, server: member.spec.name, clock, timeoutMs };
-        return followPages(plan, (edits, leftMs) =>
-          ask(this.#tools, member, { call, draft: { ...draft, edits } }, { ...bounds, timeoutMs: leftMs }),
-        );
-      },
+      list: (index, question) => list(index, question, scope),
+      listAgain: (index, question) => list(index, question, undefined),
     };
+  }
+
+  /** What of its lists a client went without is there again: it hears of it where it listens. */
+  #tellBack(principal: string): void {
+    for (const listening of this.#listens) if (listening.principal === principal) listening.tellChanged();
   }
 
   async #discover(exchange: Exchange): Promise<void> {
     const { method } = exchange;
     const asker = this.#asker(exchange, method, scopeOf(exchange));
-    const call = { method, shape: NO_LIST, draft: draftOf(exchange) };
-    const answers = this.#members.map((member, index) =>
-      this.#lists.settle(member, method, asker.keyOf(index), asker.list(index, call)),
-    );
-    answerDiscover(exchange, await Promise.all(answers), this.#self);
+    const question = { method, shape: NO_LIST, draft: ownDraft(draftOf(exchange)) };
+    const { clock } = this.#tools;
+    exchange.sent(clock.now());
+    const answers = this.#members.map((_, index) => this.#lists.ask(index, question, asker));
+    const found = await Promise.all(answers);
+    exchange.replied(clock.now(), true);
+    answerDiscover(exchange, found, this.#self);
   }
 }
 

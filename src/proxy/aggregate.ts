@@ -6,6 +6,7 @@ import type { SessionTools } from '../bridge/session.ts';
 import type { Exchange } from '../exchange.ts';
 import type { SelfInfo } from '../mcp/merge.ts';
 import type { View } from '../mcp/view.ts';
+import type { LiveSession } from '../observe/ledger.ts';
 import type { EndpointRoutes } from '../route/match.ts';
 import { LegacyAggregate } from './aggregate-legacy.ts';
 import { ModernAggregate } from './aggregate-modern.ts';
@@ -21,9 +22,9 @@ export class Aggregate implements Target {
   readonly #legacy: LegacyAggregate;
 
   constructor(members: readonly Member[], tools: SessionTools, self: SelfInfo, face: AggregateFace) {
-    const { view, memory, path, pageSize, listGraceMs: graceMs } = face;
+    const { view, memory, path, listBounds: bounds } = face;
     const { clock, log } = tools;
-    const lists = new JoinedLists(members, view, { clock, log, memory, path, pageSize, graceMs });
+    const lists = new JoinedLists(members, view, { clock, log, memory, path, bounds });
     const onListChanged = (member: Member, method: string): void => lists.changed(member, method);
     const heard: SessionTools = { ...tools, onListChanged };
     this.#routes = face.routes;
@@ -60,6 +61,10 @@ export class Aggregate implements Target {
     return this.#legacy.sessions;
   }
 
+  live(): readonly LiveSession[] {
+    return this.#legacy.live();
+  }
+
   post(exchange: Exchange): void {
     if (exchange.era === 'modern') this.#modern.post(exchange);
     else this.#legacy.post(exchange);
@@ -79,6 +84,7 @@ export class Aggregate implements Target {
   }
 
   close(): void {
+    this.#lists.close();
     this.#legacy.close();
   }
 }

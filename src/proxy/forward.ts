@@ -8,6 +8,7 @@ import type { Member } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import { kindOf, messageError, scanError, span } from '../mcp/envelope.ts';
 import { readString } from '../mcp/json.ts';
+import { NO_SERVER } from '../observe/timing.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
 import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamRequest } from '../upstream/upstream.ts';
@@ -159,6 +160,7 @@ function answerFault(exchange: Exchange, body: Uint8Array | null, scanner: Scann
   const kind = kindOf(ANSWER);
   if (kind !== KIND.result && kind !== KIND.error)
     return new GatewayError('GW_UPSTREAM_MESSAGE', 'it is no response');
+  exchange.isRpcError = kind === KIND.error;
   return isSameId(exchange, body)
     ? null
     : new GatewayError('GW_UPSTREAM_MESSAGE', 'it answers another request');
@@ -206,6 +208,7 @@ function unusable(exchange: Exchange, head: ReplyHead): GatewayError | null {
 /** Sends the exchange to its one server. */
 export function forward(exchange: Exchange, member: Member, tools: ForwardTools): void {
   const { upstream, spec } = member;
+  exchange.server = member.cell ?? NO_SERVER;
   const request: UpstreamRequest = {
     verb: exchange.verb,
     era: exchange.era,
@@ -220,6 +223,7 @@ export function forward(exchange: Exchange, member: Member, tools: ForwardTools)
     isUnmirrored: exchange.headers.host === null,
     timeoutMs: 0,
     startedAtMs: exchange.startedAtMs,
+    marks: exchange,
   };
   exchange.hold(upstream.send(request, new ForwardSink(exchange, tools)));
 }

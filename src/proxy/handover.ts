@@ -7,6 +7,7 @@ import { LIMITS } from '../base/limits.ts';
 import { type ClientHeaders, emptyHeaders } from '../exchange/client-headers.ts';
 import type { Exchange, Outcome } from '../exchange.ts';
 import { isModernVersion } from '../mcp/protocol.ts';
+import { NO_SERVER } from '../observe/timing.ts';
 import type { HeaderRecord, Reply, ReplySink } from '../runtime/runtime.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
 import { ContainedSink } from '../upstream/contained-sink.ts';
@@ -40,6 +41,7 @@ export type Adopt = (
 const OUTCOME = ':outcome';
 const CODE = ':code';
 const METHOD = ':method';
+const SERVER = ':server';
 
 /** One worker's hand-overs, both ways. */
 export class Handover {
@@ -67,6 +69,8 @@ export class Handover {
       return false;
     if (this.#link.isPast(home.worker, home.generation)) return false;
     exchange.body = body;
+    exchange.isHandedOver = true;
+    exchange.sent(this.#link.clock.now());
     const sink = new HandoverSink(exchange, this.#scanner, onLost);
     const request = {
       subject: 'exchange',
@@ -179,6 +183,7 @@ class HomeReply implements ReplySink, UpstreamCall {
         [OUTCOME]: exchange.outcome,
         [CODE]: exchange.errorCode ?? '',
         [METHOD]: exchange.method,
+        [SERVER]: String(exchange.server),
       },
     });
     if (!isWhole) return body.open(this);
@@ -235,8 +240,10 @@ class HandoverSink extends ContainedSink<PeerReplyHead> {
   }
 
   protected head(head: PeerReplyHead): void {
-    const { [OUTCOME]: outcome = 'ok', [CODE]: code = '', [METHOD]: method = '', ...headers } = head.headers;
+    const { [OUTCOME]: outcome = 'ok', [CODE]: code = '', [METHOD]: method = '', ...more } = head.headers;
+    const { [SERVER]: server = '', ...headers } = more;
     this.#exchange.method = method;
+    this.#exchange.server = server === '' ? NO_SERVER : Number(server);
     // The two words are the home's own Outcome and ErrorCode.
     this.#exchange.outcome = outcome as Outcome;
     // As above.

@@ -1,6 +1,7 @@
 // The lists of an endpoint that joins servers, and the names that come of them.
 // Called by aggregate.ts (makes it) and both its faces. Promises: no list waits for a slow server longer than the bound; an earlier list stands in for a server that is out of
 // order, and is said to; a name that a list has shown leads to the one thing that it showed.
+import { must } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Draft, Member } from '../bridge/member.ts';
@@ -8,7 +9,7 @@ import type { Exchange } from '../exchange.ts';
 import { has, text } from '../mcp/envelope.ts';
 import { resultMessage } from '../mcp/errors.ts';
 import { type ListPlace, readCursor, writeCursor } from '../mcp/list-cursor.ts';
-import { isMarkedStale, type MemberPages, type SelfInfo } from '../mcp/merge.ts';
+import { isMarkedStale, type MemberPages } from '../mcp/merge.ts';
 import { mergeLists, namesOf } from '../mcp/merge-lists.ts';
 import { maySeemShort, type NameGiver, type OwnName } from '../mcp/outward.ts';
 import { LIST_OF, METHOD } from '../mcp/protocol.ts';
@@ -18,28 +19,25 @@ import type { Log } from '../observe/log.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import { Catalogue } from './catalogue.ts';
+import type { ListAsker, ListQuestion, NamedFor } from './list-asker.ts';
+import { ownDraft } from './list-draft.ts';
 import type { ListKey, ListMemory } from './list-memory.ts';
+import { type Asking, isSilent, Silences } from './silences.ts';
 
-/** What is asked of every member. */
-export interface ListQuestion {
-  readonly method: string;
-  readonly shape: ListShape;
-  readonly draft: Draft;
+/** Bounds of joined lists. Whoever owns them may change them: each list goes by what they are when it is answered. */
+export interface ListBounds {
+  /** Elements on a page; 0: all. */
+  readonly pageSize: number;
+  /** How long a server's last list stands in for it. */
+  readonly listGraceMs: number;
 }
 
-/** Whom names are for. */
-export interface NamedFor {
-  /** Who asks, of all members together. */
-  readonly partition: string;
-  /** Given for modern clients. */
-  readonly self: SelfInfo | null;
-}
-
-/** How a face asks its members in the name of one client. */
-export interface ListAsker extends NamedFor {
-  /** What a member's answer is kept under. */
-  keyOf(index: number): ListKey;
-  list(index: number, question: ListQuestion): Promise<MemberPages>;
+/** Bounds of joined lists. Whoever owns them may change them: each list goes by what they are when it is answered. */
+export interface ListBounds {
+  /** Elements on a page; 0: all. */
+  readonly pageSize: number;
+  /** How long a server's last list stands in for it. */
+  readonly listGraceMs: number;
 }
 
 /** What they are made of. */
@@ -48,8 +46,7 @@ export interface JoinedParts {
   readonly log: Log;
   readonly memory: ListMemory;
   readonly path: string;
-  readonly pageSize: number;
-  readonly graceMs: number;
+  readonly bounds: ListBounds;
 }
 
 /** Names whose changes were told in the log; so that a hostile server cannot fill it. */
@@ -60,6 +57,8 @@ export class JoinedLists {
   readonly #parts: JoinedParts;
   readonly #catalogue: Catalogue;
   readonly #told = new Set<string>();
+  /** Members that did not answer in time. */
+  readonly silences: Silences;
   #members: readonly Member[];
   #view: View | null;
 
@@ -68,17 +67,24 @@ export class JoinedLists {
     this.#view = view;
     this.#parts = parts;
     this.#catalogue = new Catalogue(parts.clock);
+    this.silences = new Silences(parts.clock, members.length);
   }
 
   regroup(members: readonly Member[], view: View | null): void {
     this.#members = members;
     this.#view = view;
     this.#catalogue.clear();
+    this.silences.keep(members);
+  }
+
+  /** Nothing is asked any more. */
+  close(): void {
+    this.silences.keep([]);
   }
 
   /** Lets go of what is too old to stand in for anything; called every few seconds. */
   sweep(): void {
-    this.#parts.memory.sweep(Math.max(this.#parts.graceMs, LIMITS.listContinuedMs));
+    this.#parts.memory.sweep(Math.max(this.#parts.bounds.listGraceMs, LIMITS.listContinuedMs));
   }
 
   /** A member told its client that a list has changed. */
@@ -99,14 +105,17 @@ export class JoinedLists {
     // Names that do not tell whose they are depend on what earlier servers have taken.
     const isOwn = choice instanceof NamedChoice && choice.needsCatalogue;
     const first = from === null || isOwn ? 0 : this.#indexOf(from);
+    const { clock } = this.#parts;
+    exchange.sent(clock.now());
     const lists = await this.#collect(question, asker, first, from === null ? 'first' : 'page');
+    exchange.replied(clock.now(), true);
     const id = exchange.requestId;
     if (id === null) return exchange.refuse(new GatewayError('GW_MCP_MESSAGE', 'it has no id'));
     const failed = nobodyListed(lists);
     if (failed !== null) return exchange.refuse(failed);
     const merged = mergeLists(lists, {
       ...{ shape: question.shape, self: asker.self, choice, from },
-      pageSize: this.#parts.pageSize,
+      pageSize: this.#parts.bounds.pageSize,
       cursorOf: (place) => writeCursor(place, this.#listName(question.method)),
     });
     if (merged.names !== null) this.#note(question, asker, lists, merged.names);
@@ -143,6 +152,7 @@ export class JoinedLists {
   ): Promise<readonly MemberPages[]> {
     const ageMs = why === 'first' ? -1 : LIMITS.listContinuedMs;
     const { memory } = this.#parts;
+    const detachable = { ...question, draft: ownDraft(question.draft) };
     return Promise.all(
       this.#members.slice(first).map((member, at): MemberPages | Promise<MemberPages> => {
         const key = asker.keyOf(first + at);
@@ -151,28 +161,46 @@ export class JoinedLists {
         // The first page has waited for it, and has said so.
         const failed = why === 'page' ? memory.failed(member, question.method, key, ageMs) : null;
         if (failed !== null) return failed;
-        return this.settle(member, question.method, key, asker.list(first + at, question));
+        return this.ask(first + at, detachable, asker);
       }),
     );
   }
 
-  /** Keeps an answer that is whole; for a member that is out of order gives what it gave last. */
-  async settle(
-    member: Member,
-    method: string,
-    key: ListKey,
-    asked: Promise<MemberPages>,
-  ): Promise<MemberPages> {
-    const list = await asked;
+  /** Asks one member, unless it is known to be silent, and makes the best of what comes. */
+  async ask(index: number, question: ListQuestion, asker: ListAsker): Promise<MemberPages> {
+    const { method } = question;
+    const member = must(this.#members[index], 'a member');
+    const key = asker.keyOf(index);
+    const asking: Asking = {
+      now: () => asker.list(index, question),
+      again: async () => {
+        const list = await asker.listAgain(index, question);
+        if (list !== null && !isSilent(list)) this.#settle(member, method, key, list);
+        return list;
+      },
+      back: {
+        who: asker.back.who,
+        tell: () => {
+          this.#catalogue.outdate(method);
+          asker.back.tell();
+        },
+      },
+    };
     // Tasks come and go all the time: what there was of them says nothing.
-    if (method === METHOD.tasksList) return list;
+    if (method === METHOD.tasksList) return asking.now();
+    return this.#settle(member, method, key, await this.silences.ask({ member, method, key }, asking));
+  }
+
+  /** Keeps an answer that is whole; for a member that is out of order gives what it gave last. */
+  #settle(member: Member, method: string, key: ListKey, list: MemberPages): MemberPages {
     const isCached = list.pages.some(isMarkedStale);
     if (list.fault === null && !isCached) {
       if (list.pages.length > 0) this.#parts.memory.remember(member, method, key, list.pages);
       return list;
     }
     if (list.isOutage !== true && !isCached) return list;
-    const { memory, graceMs: ageMs } = this.#parts;
+    const { memory, bounds } = this.#parts;
+    const ageMs = bounds.listGraceMs;
     const kept = memory.recall(member, method, key, { ageMs, isCurrent: false });
     const staleMs = Math.round(kept?.ageMs ?? 0);
     if (isCached && list.fault === null) return { ...list, staleMs };

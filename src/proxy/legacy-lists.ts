@@ -9,8 +9,9 @@ import { ask, type Draft } from '../bridge/member.ts';
 import type { Session, SessionTools } from '../bridge/session.ts';
 import type { Message } from '../mcp/envelope.ts';
 import type { MemberPages } from '../mcp/merge.ts';
-import type { ListQuestion } from './joined-lists.ts';
 import { offers } from './legacy-answers.ts';
+import { outcomeOf } from './legacy-opening.ts';
+import type { ListQuestion } from './list-asker.ts';
 import { followPages, within } from './lists.ts';
 
 /** A leg that is asked for a list. */
@@ -31,8 +32,11 @@ export async function listOfLeg(
   const { clock, memberTimeoutMs } = tools;
   const server = leg.member.spec.name;
   const endMs = clock.now() + memberTimeoutMs;
-  if (!leg.ready && (leg.healing !== null || clock.now() >= leg.retryAtMs))
-    await within(clock, session.heal(leg, leg.sessionId), memberTimeoutMs, () => null);
+  const isTried = !leg.ready && (leg.healing !== null || clock.now() >= leg.retryAtMs);
+  const late = (): GatewayError =>
+    new GatewayError('GW_UPSTREAM_TIMEOUT', `not ready within ${memberTimeoutMs} ms`);
+  const fault = isTried ? await within(clock, session.heal(leg, leg.sessionId), memberTimeoutMs, late) : null;
+  if (!leg.ready && fault !== null) return outcomeOf(leg, leg.fault ?? fault);
   if (!leg.ready)
     return { server, pages: [], fault: leg.fault?.message ?? 'it is not ready', isOutage: !leg.isRefused };
   if (!offers(leg, shape)) return { server, pages: [], fault: null };

@@ -8,6 +8,11 @@ import { isObject } from '../mcp/json.ts';
 import { editObject } from '../mcp/object-edits.ts';
 import { ENVELOPE, type Scanner } from '../scan/contract.ts';
 
+/** A draft that may be used when the exchange that it came with is over. */
+export function ownDraft({ body, envelope, edits }: Draft): Draft {
+  return { body: body.slice(), envelope: envelope?.slice() ?? null, edits };
+}
+
 /** A list request of a legacy session. */
 export function legacyListDraft(scanner: Scanner, method: string): Draft {
   return scanned(scanner, encode(JSON.stringify({ jsonrpc: '2.0', id: 'sluice', method })));

@@ -210,6 +210,16 @@ export class Listening {
     })();
   }
 
+  /** A member is back whose lists this client had to do without. */
+  tellChanged(): void {
+    contained(this.#face.exchange, () => this.#hub.regrouped())();
+  }
+
+  /** Who listens. */
+  get principal(): string {
+    return this.#face.exchange.principal;
+  }
+
   #listenAt(member: Member, index: number, routed: RoutedMembers): MemberListen {
     const { exchange, requestFor } = this.#face;
     const { scanner, clock } = this.#tools;

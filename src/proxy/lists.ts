@@ -72,7 +72,10 @@ export async function followPages(plan: PageAsk, ask: AskPage): Promise<MemberPa
   let bytes = 0;
   while (pages.length < LIMITS.listPagesMax) {
     const leftMs = endMs - clock.now();
-    if (leftMs <= 0) return broken(`its pages took longer than ${timeoutMs} ms`, true);
+    if (leftMs <= 0) {
+      const error = new GatewayError('GW_UPSTREAM_TIMEOUT', `its pages took longer than ${timeoutMs} ms`);
+      return { ...broken(error.message, true), error };
+    }
     const edits = pageEdits(plan, cursor, pages.length);
     const reply: Collected | GatewayError = await within(clock, ask(edits, leftMs), leftMs, late);
     const answer = messageIn(reply);

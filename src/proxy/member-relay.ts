@@ -129,6 +129,7 @@ export class MemberRelay extends ContainedSink {
     if (kind === KIND.result || kind === KIND.error) {
       if (this.#isAnswered || !this.#isOurs(message)) return null;
       this.#isAnswered = true;
+      this.#plan.exchange.isRpcError = kind === KIND.error;
       return splice(message.bytes, resultEdits(message.bytes, message.envelope, methodOf(message), server));
     }
     if (toClient !== null) return toClient(message);

@@ -4,22 +4,32 @@ import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Exchange } from '../exchange.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import type { Tracer } from '../observe/trace.ts';
 import { KIND, type Scanner } from '../scan/contract.ts';
 import { runBatch } from './batch.ts';
 import type { Envelopes } from './envelopes.ts';
 import { classifyExchange, scan, type WholeScan } from './phases.ts';
 import type { Target } from './target.ts';
+import { beginSpan } from './tracing.ts';
 
 /** Takes exchanges to the targets of their endpoints. */
 export class Pipeline {
   readonly #scanner: Scanner;
   #targets: ReadonlyMap<string, Target>;
   readonly #spare: Envelopes;
+  /** Null when no traces are wanted. */
+  readonly #tracer: Tracer | null;
   /** Scans where nothing is to be looked up. */
   readonly #whole: WholeScan;
 
   /** `targets` by endpoint path. */
-  constructor(scanner: Scanner, targets: ReadonlyMap<string, Target>, spare: Envelopes) {
+  constructor(
+    scanner: Scanner,
+    targets: ReadonlyMap<string, Target>,
+    spare: Envelopes,
+    tracer: Tracer | null = null,
+  ) {
+    this.#tracer = tracer;
     this.#scanner = scanner;
     this.#targets = targets;
     this.#spare = spare;
@@ -45,6 +55,7 @@ export class Pipeline {
       // A path without a target is found out once the message has an id to answer to.
       const scanner = this.#targets.get(exchange.endpoint.path)?.routes ?? this.#whole;
       const fault = scan(exchange, scanner, this.#spare.take()) ?? classifyExchange(exchange, this.#scanner);
+      if (this.#tracer !== null) beginSpan(exchange, this.#tracer);
       if (fault !== null) return exchange.refuse(fault);
       const target = this.#target(exchange);
       if (target.keepsSessions && isTooLongToKeep(exchange))

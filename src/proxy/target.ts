@@ -8,8 +8,9 @@ import type { Draft } from '../bridge/member.ts';
 import type { Exchange } from '../exchange.ts';
 import type { SelfInfo } from '../mcp/merge.ts';
 import type { View } from '../mcp/view.ts';
+import type { LiveSession } from '../observe/ledger.ts';
 import type { EndpointRoutes } from '../route/match.ts';
-import type { JoinedLists } from './joined-lists.ts';
+import type { JoinedLists, ListBounds } from './joined-lists.ts';
 import type { ListMemory } from './list-memory.ts';
 
 /** Where an endpoint's exchanges go. */
@@ -25,6 +26,8 @@ export interface Target {
   sweep(): void;
   /** Number of legacy sessions held. */
   readonly sessions: number;
+  /** The same, for somebody who looks; absent: it has none. */
+  live?(): readonly LiveSession[];
   close(): void;
 }
 
@@ -37,8 +40,7 @@ export interface AggregateFace {
   /** What is kept of the servers' lists, for all endpoints of the worker. */
   readonly memory: ListMemory;
   readonly path: string;
-  readonly pageSize: number;
-  readonly listGraceMs: number;
+  readonly listBounds: ListBounds;
 }
 
 /** What each face of an aggregate is given besides its members. */

@@ -3,7 +3,7 @@
 // a row of the error table.
 import { GatewayError } from '../base/errors.ts';
 import type { ClientHeaders } from '../exchange/client-headers.ts';
-import type { FrontSpec } from '../snapshot.ts';
+import type { EndpointSpec, FrontSpec, Snapshot } from '../snapshot.ts';
 
 /** HTTP methods that an endpoint serves. */
 export const METHODS: readonly string[] = Object.freeze(['POST', 'GET', 'DELETE']);
@@ -78,6 +78,25 @@ export class Door {
     }
     return headers.origin === null ? null : checkOrigin(headers, this.#front);
   }
+}
+
+/** A snapshot as requests are admitted by it. */
+export interface Admits {
+  readonly snapshot: Snapshot;
+  readonly endpoints: ReadonlyMap<string, EndpointSpec>;
+  readonly door: Door;
+  /** Headers of clients that some server is to see. */
+  readonly optional: ReadonlySet<string>;
+}
+
+/** Makes it. */
+export function admitsOf(snapshot: Snapshot): Admits {
+  return {
+    snapshot,
+    endpoints: new Map(snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint])),
+    door: new Door(snapshot.front),
+    optional: new Set(snapshot.servers.flatMap((server) => server.forwardHeaders)),
+  };
 }
 
 /** Checks what a POST says of its body. */

@@ -1,24 +1,28 @@
 // The front over HTTP: admits each request, makes its exchange, hands it to the pipeline, and records how it ended.
 // Called by worker.ts. Promises: a request is refused by its head before its body is read; every admitted exchange is counted out again exactly once.
-import { EMPTY, encode } from '../base/bytes.ts';
+import { EMPTY } from '../base/bytes.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Handles } from '../bridge/handles.ts';
 import type { ClientHeaders } from '../exchange/client-headers.ts';
 import { Exchange, type ExchangeOwner } from '../exchange.ts';
+import type { PlaneMemory } from '../memory/memory.ts';
+import type { LiveSession } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Adopt, Handover } from '../proxy/handover.ts';
 import type { Pipeline } from '../proxy/pipeline.ts';
 import type { Clock, Inbound, Reply, RequestHandler } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
-import type { EndpointSpec, Snapshot } from '../snapshot.ts';
-import { checkBodyHead, checkStreamHead, Door, METHODS, verbOf } from './admit.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { type Admits, admitsOf, checkBodyHead, checkStreamHead, METHODS, verbOf } from './admit.ts';
 import { corsHeaders, preflight } from './cors.ts';
 import { Crowd } from './crowd.ts';
 import { ExchangeList } from './exchanges.ts';
 import { Failures } from './failures.ts';
 import { readHeaders } from './headers.ts';
+import { Readiness } from './readiness.ts';
 import type { Recorder } from './record.ts';
 import { refusal } from './refusal.ts';
+import { timeReply } from './server-timing.ts';
 import { SseFront } from './sse.ts';
 import { SsePlace } from './sse-place.ts';
 
@@ -36,20 +40,11 @@ export interface FrontOptions {
   readonly newId: () => string;
   /** Where exchanges that are over are recorded; left out: nowhere. */
   readonly recorder?: Recorder;
-}
-
-/** A snapshot as requests are admitted by it. */
-interface Admits {
-  readonly snapshot: Snapshot;
-  readonly endpoints: ReadonlyMap<string, EndpointSpec>;
-  readonly door: Door;
-  /** Headers of clients that some server is to see. */
-  readonly optional: ReadonlySet<string>;
+  /** Tells what is ready; left out: nothing else than this has to be. */
+  readonly memory?: PlaneMemory | undefined;
 }
 
 const JSON_TYPE = 'application/json';
-const ALIVE = encode('{"status":"ok"}');
-const NOT_READY = encode('{"status":"draining"}');
 
 /** Admits requests and counts exchanges in and out. */
 export class Front implements ExchangeOwner {
@@ -65,6 +60,9 @@ export class Front implements ExchangeOwner {
   readonly #crowd: Crowd;
   readonly #sse: SseFront;
   readonly #failures: Failures;
+  readonly #readiness: Readiness;
+  /** Tells clients where the time went, where that is wanted. */
+  readonly onReply?: NonNullable<ExchangeOwner['onReply']>;
   #isDraining = false;
   #onIdle: (() => void) | null = null;
 
@@ -79,15 +77,22 @@ export class Front implements ExchangeOwner {
     this.#newId = options.newId;
     this.#recorder = options.recorder ?? null;
     this.#sse = new SseFront({ ...options, owner: this, serve: this.#enter });
+    if (options.snapshot.front.serverTiming === true)
+      this.onReply = (exchange, headers, body) => timeReply(this.#clock, exchange, headers, body);
     this.#failures = new Failures(options.log, options.clock);
+    this.#readiness = new Readiness(options.memory ?? null, options.snapshot);
   }
 
   /** Exchanges that begin from now on are born with this snapshot. */
   use(snapshot: Snapshot): void {
     this.#admits = admitsOf(snapshot);
     this.#sse.use(snapshot);
+    this.#readiness.use(snapshot);
     this.#crowd.use(snapshot.front, this.#active.all());
   }
+
+  /** Clients that are connected over HTTP+SSE, for somebody who looks. */
+  readonly live = (): readonly LiveSession[] => this.#sse.live();
 
   /** Exchanges under way. */
   get active(): number {
@@ -215,9 +220,8 @@ export class Front implements ExchangeOwner {
 
   /** Paths that are no MCP endpoint. */
   #elsewhere(path: string): Reply {
-    const headers = { 'content-type': JSON_TYPE };
-    if (path === '/readyz' && this.#isDraining) return { status: 503, headers, body: NOT_READY };
-    if (path === '/readyz' || path === '/healthz') return { status: 200, headers, body: ALIVE };
+    const vital = this.#readiness.reply(path, this.#isDraining);
+    if (vital !== null) return vital;
     const known = this.#admits.snapshot.endpoints.map((endpoint) => endpoint.path).slice(0, 8);
     return refusal(new GatewayError('GW_SERVER_PATH', `known paths are ${known.join(', ')}`));
   }
@@ -225,7 +229,7 @@ export class Front implements ExchangeOwner {
   onFinish(exchange: Exchange): void {
     if (!this.#active.remove(exchange)) return;
     // The worker that has the client records it whole.
-    if (exchange.isAdopted) this.#recorder?.tookOver(exchange.endpoint);
+    if (exchange.isAdopted) this.#recorder?.tookOver(exchange);
     else {
       this.#crowd.leave(exchange);
       this.#recorder?.record(exchange);
@@ -282,15 +286,6 @@ export class Front implements ExchangeOwner {
       };
     });
   }
-}
-
-function admitsOf(snapshot: Snapshot): Admits {
-  return {
-    snapshot,
-    endpoints: new Map(snapshot.endpoints.map((endpoint) => [endpoint.path, endpoint])),
-    door: new Door(snapshot.front),
-    optional: new Set(snapshot.servers.flatMap((server) => server.forwardHeaders)),
-  };
 }
 
 /** A function of its own, because it lives as long as the exchange and would hold on to all that its surroundings know. */

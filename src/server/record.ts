@@ -1,28 +1,32 @@
 // The last phase of every exchange: what became of it goes into this worker's counters, histograms and journal.
 // Called by http.ts and stdio.ts when an exchange is over. Promises: allocates nothing and never fails; one reading of the clock.
-import { EMPTY } from '../base/bytes.ts';
-import type { Exchange, Outcome } from '../exchange.ts';
+import { numberOfError } from '../base/error-numbers.ts';
+import type { Exchange } from '../exchange.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { type CounterPlace, CounterStripe } from '../memory/counters.ts';
 import { type Histogram, sharedHistogram } from '../memory/histogram.ts';
-import { type JournalEntry, JournalWriter } from '../memory/journal.ts';
+import { blankEntry, type JournalEntry, JournalWriter } from '../memory/journal.ts';
+import { OUTCOMES } from '../memory/journal-layout.ts';
 import { COUNTER } from '../memory/layout.ts';
 import type { PlaneMemory } from '../memory/memory.ts';
+import { type SeriesMarks, SeriesWriter } from '../memory/series.ts';
+import { NO_SERVER } from '../observe/timing.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
+import type { AccessLog } from './access-log.ts';
+import { endSpan } from './span.ts';
 
 /** What a recorder writes into, and what it records. */
 export interface RecorderOptions {
   readonly memory: PlaneMemory;
   /** Whose stripes these are. */
   readonly worker: number;
-  readonly snapshot: Pick<Snapshot, 'endpoints' | 'places'>;
+  readonly snapshot: Pick<Snapshot, 'endpoints' | 'places' | 'metrics'>;
   readonly clock: Clock;
+  /** Left out: exchanges get no lines in the log. */
+  readonly access?: AccessLog | undefined;
 }
-
-/** Outcomes by the numbers that the journal holds. */
-export const OUTCOMES: readonly Outcome[] = Object.freeze(['ok', 'refused', 'failed', 'abandoned']);
 
 /** Where an endpoint's figures go. */
 interface Place {
@@ -34,15 +38,19 @@ interface Place {
 export class Recorder {
   readonly #counters: CounterStripe;
   readonly #journal: JournalWriter;
+  /** Null when nobody wants figures of servers and tools. */
+  readonly #series: SeriesWriter | null;
   /** By path: an endpoint keeps its place over reloads. */
   readonly #places = new Map<string, Place>();
   readonly #memory: PlaneMemory;
   readonly #worker: number;
   readonly #clock: Clock;
+  readonly #access: AccessLog | undefined;
   /** Added to the monotonic clock it gives the time of day. */
   #wallOffsetMs = 0;
   /** Filled anew for each exchange. */
-  readonly #entry: JournalEntry;
+  readonly #entry: JournalEntry = blankEntry();
+  readonly #marks: SeriesMarks = { toolStart: -1, isRpcError: false, isTimed: true };
 
   constructor(options: RecorderOptions) {
     const { memory, worker, snapshot, clock } = options;
@@ -50,8 +58,9 @@ export class Recorder {
     this.#worker = worker;
     this.#counters = new CounterStripe(memory, worker);
     this.#journal = new JournalWriter(memory, worker);
+    this.#series = snapshot.metrics?.series === false ? null : new SeriesWriter(memory, worker);
     this.#clock = clock;
-    this.#entry = emptyEntry();
+    this.#access = options.access;
     this.use(snapshot);
     this.setWall();
   }
@@ -85,22 +94,52 @@ export class Recorder {
   record(exchange: Exchange): void {
     const place = this.#places.get(exchange.endpoint.path);
     if (place === undefined) return;
-    const durationUs = (this.#clock.now() - exchange.startedAtMs) * 1000;
-    const outcome = OUTCOMES.indexOf(exchange.outcome);
-    this.#count(exchange, place.index, outcome);
-    // Event streams last for as long as their clients like: their length is no latency.
-    if (exchange.verb === 'POST' && exchange.method !== METHOD.listen) place.times.record(durationUs);
+    exchange.endAt(this.#clock.now());
+    const entry = this.#fill(exchange, place);
+    this.#count(exchange, place.index, entry.outcome);
+    const isTimed = hasLatency(exchange);
+    if (isTimed) place.times.record(entry.durationUs);
+    this.#journal.write(entry);
+    this.#access?.note(exchange, entry);
+    if (exchange.span !== null) endSpan(exchange, exchange.span, entry);
+    const series = this.#series;
+    if (series === null) return;
+    series.countEndpoint(entry, isTimed);
+    // Where it was handed over to, it is counted as the server's.
+    if (entry.server !== NO_SERVER && !exchange.isHandedOver) this.#countServer(series, exchange);
+  }
+
+  #fill(exchange: Exchange, place: Place): JournalEntry {
     const entry = this.#entry;
     entry.wallMs = exchange.startedAtMs + this.#wallOffsetMs;
-    entry.durationUs = durationUs;
+    entry.durationUs = exchange.durationMs * 1000;
+    entry.upstreamUs = exchange.upstreamMs * 1000;
+    entry.queueUs = exchange.queueMs * 1000;
+    entry.connectUs = exchange.connectMs * 1000;
+    entry.gatewayUs = Math.max(0, entry.durationUs - entry.upstreamUs - entry.queueUs - entry.connectUs);
     entry.status = exchange.status;
-    entry.outcome = outcome;
+    entry.outcome = OUTCOMES.indexOf(exchange.outcome);
     entry.endpoint = place.index;
+    entry.server = exchange.server;
+    entry.replica = exchange.replica;
+    entry.sends = exchange.sends;
+    entry.isCached = exchange.isCached;
+    entry.errorNumber = numberOfError(exchange.errorCode);
+    entry.replyBytes = exchange.replyBytes;
     entry.method = exchange.method;
+    entry.trace = exchange.trace;
     entry.id = exchange.id;
     entry.body = exchange.body;
     nameIn(exchange.envelope, entry);
-    this.#journal.write(entry);
+    return entry;
+  }
+
+  #countServer(series: SeriesWriter, exchange: Exchange): void {
+    const marks = this.#marks;
+    marks.isTimed = hasLatency(exchange);
+    marks.isRpcError = exchange.isRpcError;
+    marks.toolStart = toolStart(exchange, this.#entry);
+    series.countServer(this.#entry, marks);
   }
 
   /** Notes that an exchange was handed to the worker that its session lives in. */
@@ -108,9 +147,15 @@ export class Recorder {
     this.#note(endpoint, COUNTER.handedOver);
   }
 
-  /** Notes that an exchange was served for the worker that has its client. */
-  tookOver(endpoint: EndpointSpec): void {
-    this.#note(endpoint, COUNTER.takenOver);
+  /** Notes that an exchange was served for the worker that has its client, and counts it as its server's. */
+  tookOver(exchange: Exchange): void {
+    this.#note(exchange.endpoint, COUNTER.takenOver);
+    const place = this.#places.get(exchange.endpoint.path);
+    if (place === undefined || (exchange.span === null && exchange.server === NO_SERVER)) return;
+    exchange.endAt(this.#clock.now());
+    const entry = this.#fill(exchange, place);
+    if (exchange.span !== null) endSpan(exchange, exchange.span, entry);
+    if (this.#series !== null && exchange.server !== NO_SERVER) this.#countServer(this.#series, exchange);
   }
 
   #note(endpoint: EndpointSpec, counter: CounterPlace): void {
@@ -130,19 +175,19 @@ export class Recorder {
   }
 }
 
-function emptyEntry(): JournalEntry {
-  return {
-    wallMs: 0,
-    durationUs: 0,
-    status: 0,
-    outcome: 0,
-    endpoint: 0,
-    method: '',
-    id: '',
-    body: EMPTY,
-    nameStart: 0,
-    nameEnd: 0,
-  };
+/** False for event streams: they last for as long as their clients like, which is no latency. */
+function hasLatency({ verb, method }: Exchange): boolean {
+  return verb === 'POST' && method !== METHOD.listen;
+}
+
+/** Where the name of the called tool begins that its server knows it by; -1 when no tool is called. */
+function toolStart({ method, envelope, endpoint }: Exchange, { nameStart, nameEnd }: JournalEntry): number {
+  if (method !== METHOD.toolsCall || envelope === null || nameEnd === nameStart) return -1;
+  const isMarked =
+    (endpoint.prefixed || endpoint.view?.names === 'prefixed') &&
+    (envelope[ENVELOPE.route] ?? -1) >= 0 &&
+    envelope[ENVELOPE.routePlace] === ENVELOPE.name;
+  return isMarked ? nameStart + (envelope[ENVELOPE.routeStrip] ?? 0) : nameStart;
 }
 
 /** The span of the tool, prompt or resource that a request names, without its quotes. */

@@ -66,6 +66,21 @@ export class SseConnection {
     return this.#messages.take(body.slice(), from);
   }
 
+  /** When it was opened, on the clock. */
+  get startedAtMs(): number {
+    return this.#exchange.startedAtMs;
+  }
+
+  /** Messages of the client that run. */
+  get underWay(): number {
+    return this.#messages.underWay;
+  }
+
+  /** Ends it at once, and what runs for it. */
+  end(): void {
+    this.#exchange.close(null);
+  }
+
   /** The gateway is shutting down: what runs is answered, then the stream ends. */
   drain(): void {
     this.#messages.whenIdle(() => this.#exchange.close(null));

@@ -5,6 +5,7 @@ import { encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Handles } from '../bridge/handles.ts';
 import type { Exchange } from '../exchange.ts';
+import type { LiveSession } from '../observe/ledger.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Recorder } from './record.ts';
 import { type ConnectionParts, SseConnection } from './sse-connection.ts';
@@ -91,6 +92,19 @@ export class SseFront {
     const fault = connection.take(body, exchange.headers);
     if (fault !== null) exchange.refuse(fault);
     else exchange.reply(202, TEXT, ACCEPTED);
+  }
+
+  /** Every connection, for somebody who looks. */
+  live(): LiveSession[] {
+    const { servers } = this.#snapshot;
+    return [...this.#connections.values()].map((connection) => ({
+      ...{ self: connection, kind: 'sse', endpoint: connection.endpoint.path },
+      servers: connection.endpoint.members.flatMap((at) => servers[at]?.name ?? []),
+      startedAtMs: connection.startedAtMs,
+      lastUsedAtMs: null,
+      running: connection.underWay,
+      end: () => connection.end(),
+    }));
   }
 
   /** The gateway is shutting down, or these endpoints are: streams end once what runs is answered. */

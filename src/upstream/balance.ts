@@ -109,6 +109,7 @@ class BalancedUpstream implements Upstream {
   #sendTask({ method, home, request }: TaskRequest, sink: UpstreamSink): UpstreamCall {
     const { index, upstream } = home === null ? this.#any(request) : this.#at(home);
     const marking = new TaskMarkingSink(sink, this.#tools.scanner, index, method);
+    if (request.marks !== undefined) request.marks.replica = index;
     return marking.started(upstream.send(request, marking));
   }
 
@@ -124,6 +125,7 @@ class BalancedUpstream implements Upstream {
     assert(isFound, 'one replica at least is not drained');
     const index = this.#choice.choose(request, this.#shares);
     tried?.push(index);
+    if (request.marks !== undefined) request.marks.replica = index;
     return this.#at(index);
   }
 
@@ -156,6 +158,7 @@ class BalancedUpstream implements Upstream {
     if (replica === undefined) return refused(this.#tools.clock, sink);
     const own = { ...request, session: marked.slice(at + MARK.length) };
     replica.onSession?.(own);
+    if (request.marks !== undefined) request.marks.replica = index;
     return replica.upstream.send(own, new MarkingSink(sink, index));
   }
 

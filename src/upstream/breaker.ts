@@ -2,7 +2,10 @@
 // Called by worker.ts. Promises: the contract of upstream.ts; all workers share one breaker per server; what tells of a broken server or a broken
 // way to it counts as failure, whatever a working server answers (tool errors, JSON-RPC errors, 4xx) does not; closed, it costs one object a call.
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
-import { type BreakerCell, type BreakerState, REFUSED } from '../memory/breaker-cell.ts';
+import { type BreakerCell, REFUSED } from '../memory/breaker-cell.ts';
+import type { BreakerState } from '../memory/breaker-word.ts';
+import type { FaultCode } from '../observe/inspection.ts';
+import type { Ledger } from '../observe/ledger.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type {
   ReplyHead,
@@ -26,6 +29,12 @@ const OUTAGES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'GW_UPSTREAM_EXITED',
 ]);
 
+/** What we end ourselves is no fault; why a process ended, who had it says in more words (stdio-core.ts). */
+const TOLD_ELSEWHERE: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  'GW_UPSTREAM_CLOSING',
+  'GW_UPSTREAM_EXITED',
+]);
+
 const SERVER_ERROR = 500;
 
 /** True for the status of a reply that speaks against the server. */
@@ -44,6 +53,8 @@ export interface BreakerOptions {
   readonly clock: Clock;
   /** Added to the clock's now() it gives ms since the memory of the cell was made. */
   readonly offsetMs: number;
+  /** Hears what fails; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
   /** Told when this worker sees that the breaker is in another state than before. */
   onChange(state: BreakerState): void;
   /** Told when a trial of this worker ends the outage, with the time since the memory was made; left out: nobody. */
@@ -62,6 +73,7 @@ class GuardedUpstream implements Upstream {
   private readonly cell: BreakerCell;
   private readonly clock: Clock;
   private readonly offsetMs: number;
+  private readonly ledger: Ledger | undefined;
   private readonly onChange: (state: BreakerState) => void;
   private readonly onRecovered: (nowMs: number) => void;
   private seen: BreakerState = 'closed';
@@ -73,6 +85,7 @@ class GuardedUpstream implements Upstream {
     this.cell = options.cell;
     this.clock = options.clock;
     this.offsetMs = options.offsetMs;
+    this.ledger = options.ledger;
     this.onChange = (state) => options.onChange(state);
     this.onRecovered = options.onRecovered ?? (() => undefined);
   }
@@ -90,7 +103,8 @@ class GuardedUpstream implements Upstream {
       const trial = new GuardedSink(this, sink, token);
       return new TrialCall(this.inner.send(request, trial), trial);
     }
-    const refused = new RefusedCall(sink, this.name);
+    const why = this.cell.isForced ? 'an operator has opened its breaker' : 'it is left alone for a moment';
+    const refused = new RefusedCall(sink, new GatewayError('GW_UPSTREAM_OPEN', `"${this.name}": ${why}`));
     this.clock.soon(() => refused.tell());
     return refused;
   }
@@ -134,6 +148,12 @@ class GuardedUpstream implements Upstream {
     this.look();
   }
 
+  /** Whoever looks is to know of it, whether the breaker minds or not. */
+  note(code: FaultCode, detail: string): void {
+    const isServers = code.startsWith('GW_UPSTREAM_') || code.startsWith('HTTP_');
+    if (isServers && !TOLD_ELSEWHERE.has(code)) this.ledger?.fault(code, detail);
+  }
+
   undecided(token: number): void {
     this.cell.undecided(token);
   }
@@ -146,6 +166,11 @@ class GuardedUpstream implements Upstream {
     const { state } = this.cell;
     if (state === this.seen) return;
     this.seen = state;
+    if (state === 'open')
+      this.note(
+        'GW_UPSTREAM_OPEN',
+        this.cell.isForced ? 'an operator opened its breaker' : 'its breaker opened',
+      );
     this.onChange(state);
   }
 }
@@ -166,6 +191,7 @@ class GuardedSink implements UpstreamSink {
   onHead(head: ReplyHead): void {
     if (isServerError(head.status)) {
       this.isDecided = true;
+      this.guard.note(`HTTP_${head.status}`, `it answered ${head.status}`);
       this.guard.failed(this.token);
     } else if (head.media === 'event-stream' && this.guard.isTrial(this.token)) this.succeed();
     this.inner.onHead(head);
@@ -181,6 +207,7 @@ class GuardedSink implements UpstreamSink {
   }
 
   onFail(error: GatewayError): void {
+    this.guard.note(error.code, error.detail);
     if (!this.isDecided && isOutage(error)) {
       this.isDecided = true;
       this.guard.failed(this.token);
@@ -228,17 +255,17 @@ class TrialCall implements UpstreamCall {
 /** A call that was not sent. */
 class RefusedCall implements UpstreamCall {
   private sink: UpstreamSink | null;
-  private readonly name: string;
+  private readonly why: GatewayError;
 
-  constructor(sink: UpstreamSink, name: string) {
+  constructor(sink: UpstreamSink, why: GatewayError) {
     this.sink = sink;
-    this.name = name;
+    this.why = why;
   }
 
   tell(): void {
     const sink = this.sink;
     this.sink = null;
-    sink?.onFail(new GatewayError('GW_UPSTREAM_OPEN', `"${this.name}" is left alone for a moment`));
+    sink?.onFail(this.why);
   }
 
   resume(): void {

@@ -3,6 +3,7 @@
 import { BreakerCell } from '../memory/breaker-cell.ts';
 import { PoolCell } from '../memory/cells.ts';
 import { cellOffsetMs, type PlaneMemory } from '../memory/memory.ts';
+import type { Ledger } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
@@ -28,6 +29,8 @@ export interface UpstreamParts {
   readonly worker: number;
   /** To the other workers; null when there are none. */
   readonly link: PeerLink | null;
+  /** Of the server that is made: hears what fails, and who has sessions and processes of it; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
   /** Tells another worker to look at its upstream of the server with this cell, see Upstream.nudged(). */
@@ -58,13 +61,14 @@ function createOne(parts: UpstreamParts, spec: ServerSpec, place: Place): MadeRe
   const pool = new PoolCell(memory, place.cell, worker);
   const upstream = createTransport(parts, spec, { ...place, pool });
   const load = (): number => pool.load();
-  if (spec.breaker === null) return { upstream, plain: upstream, load, refuses: () => false };
+  // Without a breaker it is one that opens only when an operator says so.
   const cell = new BreakerCell(memory, place.cell, worker, spec.breaker);
   const offsetMs = cellOffsetMs(memory, clock.wall(), clock.now());
   const guarded = withBreaker(upstream, {
     cell,
     clock,
     offsetMs,
+    ledger: parts.ledger,
     onChange: (state) => log.warn('the breaker of a server changed', { server: spec.name, state }),
     onRecovered: (nowMs) => place.onRecovered(nowMs),
   });
@@ -82,6 +86,7 @@ function createTransport(
     scanner,
     spec,
     log: parts.log.with({ server: spec.name }),
+    ledger: parts.ledger,
     cell: pool,
     nudge: (to: number) => parts.nudge(to, server),
   };

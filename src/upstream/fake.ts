@@ -100,6 +100,7 @@ class ScriptedUpstream implements FakeUpstream {
       if (closing) call.fail(new GatewayError('GW_UPSTREAM_CLOSING'));
       else {
         this.sent.push(call.record);
+        request.marks?.sent(this.clock.now());
         call.play(this.script, this.sent.length - 1, timeoutMs);
       }
     });

@@ -76,6 +76,7 @@ class FetchUpstream implements Upstream {
       ended: () => this.left(call),
       outlasts: () => this.outlasts(call),
     });
+    request.marks?.sent(this.clock.now());
     if (this.closing) this.refuse(call, 'GW_UPSTREAM_CLOSING', '');
     else if (this.running.size < this.target.connectionsMax) this.start(call);
     else if (this.waiting.size >= this.spec.queueDepthMax) {

@@ -46,6 +46,8 @@ export class HttpCall implements UpstreamCall, ReplyHead {
   retried = false;
   /** Time of the first sweep that saw it; 0 until then. Deadlines count from here, so that starting a call reads no clock. */
   startedMs = 0;
+  /** When it began to wait for a connection. */
+  queuedAtMs = 0;
   /** Its place in the gateway-wide queue while it waits for a connection. */
   ticket = 0;
   /** Neighbours in the queue of the pool. */

@@ -11,7 +11,7 @@ import { concat } from '../base/bytes.ts';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Log } from '../observe/log.ts';
-import type { Socket, SocketHandler } from '../runtime/runtime.ts';
+import type { Clock, Socket, SocketHandler } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
 import { firstByteBoundMs, tookTooLong } from './deadline.ts';
 import type { CallHolder, HttpCall } from './http-call.ts';
@@ -28,8 +28,7 @@ export interface Wire {
   readonly head: Int32Array;
   readonly request: RequestHead;
   readonly log: Log;
-  /** Runs a callback after this turn's events. */
-  soon(callback: () => void): void;
+  readonly clock: Pick<Clock, 'now' | 'soon'>;
 }
 
 /** What a connection tells its pool. Each is called after the connection has let go of its call. */
@@ -76,6 +75,8 @@ export class HttpConnection implements SocketHandler, CallHolder {
   /** How long it may stay idle, and whether the server was heard on that. */
   private idleMs: number = LIMITS.connectionIdleMs;
   private keepAliveKnown = false;
+  /** When it began to be made. */
+  private openingMs = 0;
   /** Time of the sweep that first saw the present silence (connecting, idle, or between bytes of a body); 0 until then. */
   private quietSinceMs = 0;
   /** It has carried one exchange, or was opened for nobody: the server may have closed it meanwhile. */
@@ -102,6 +103,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
     this.idleMs = LIMITS.connectionIdleMs;
     this.keepAliveKnown = false;
     this.quiet = false;
+    this.openingMs = this.wire.clock.now();
     call.holder = this;
   }
 
@@ -112,7 +114,8 @@ export class HttpConnection implements SocketHandler, CallHolder {
     call.holder = this;
     this.quietSinceMs = 0;
     const outcome = this.trySend(call);
-    if (outcome === SENT.closed) this.closedInSilence(call);
+    if (outcome === SENT.ok) call.request.marks?.sent(this.wire.clock.now());
+    else if (outcome === SENT.closed) this.closedInSilence(call);
     else if (outcome === SENT.refused) {
       this.release();
       this.failSoon(
@@ -142,8 +145,10 @@ export class HttpConnection implements SocketHandler, CallHolder {
     }
     this.socket = socket;
     this.owner.connected();
-    if (this.call === null) this.release();
-    else this.begin(this.call);
+    const { call } = this;
+    if (call === null) return this.release();
+    this.noteConnect(call);
+    this.begin(call);
   }
 
   onConnectError(error: string, tls: boolean): void {
@@ -152,8 +157,13 @@ export class HttpConnection implements SocketHandler, CallHolder {
     if (this.state === 'lost') this.owner.connectionQuiet(this);
     else this.lose();
     if (call === null) return;
+    this.noteConnect(call);
     const code = tls ? 'GW_UPSTREAM_TLS' : 'GW_UPSTREAM_CONNECT';
     this.owner.callFailed(call, new GatewayError(code, `"${this.wire.spec.name}": ${error}`));
+  }
+
+  private noteConnect(call: HttpCall): void {
+    call.request.marks?.connected(this.wire.clock.now() - this.openingMs);
   }
 
   onDrain(): void {
@@ -187,6 +197,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
     const reader = this.reader;
     const event = reader.feed(bytes);
     if (event === READ.head) {
+      call.request.marks?.replied(this.wire.clock.now(), reader.complete);
       if (!this.keepAliveKnown) this.learnKeepAlive(reader.headBytes);
       call.takeHead(reader.headBytes, this.wire.head, reader.length);
       call.whole = reader.complete;
@@ -254,7 +265,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
     if (this.call !== call || !this.paused) return;
     this.paused = false;
     if (this.backlog.length === 0 && this.ending === ENDING.no) this.socket?.resume();
-    else this.wire.soon(() => this.replay(call));
+    else this.wire.clock.soon(() => this.replay(call));
   }
 
   /** Works off what came while paused, in order, the end of the connection last. */
@@ -274,8 +285,9 @@ export class HttpConnection implements SocketHandler, CallHolder {
     if (this.reader.streaming) this.outlive(call);
   }
 
-  abandonCall(_call: HttpCall): void {
+  abandonCall(call: HttpCall): void {
     this.call = null;
+    if (this.state === 'connecting') this.noteConnect(call);
     // Nothing was written on a connection that is still being made: somebody else can use it.
     if (this.state === 'busy') this.lose();
   }
@@ -323,7 +335,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
   /** For failures that may be found while sending: send() must return first. */
   private failSoon(call: HttpCall, error: GatewayError): void {
     call.holder = null;
-    this.wire.soon(() => this.owner.callFailed(call, error));
+    this.wire.clock.soon(() => this.owner.callFailed(call, error));
   }
 
   /** Back to the pool. */
@@ -384,7 +396,9 @@ export class HttpConnection implements SocketHandler, CallHolder {
       if (quietMs > this.idleMs) this.lose();
     } else if (this.state === 'connecting' && quietMs > connectTimeoutMs) {
       this.lose();
-      if (call !== null) this.owner.callFailed(call, tooSlow(name, connectTimeoutMs));
+      if (call === null) return;
+      this.noteConnect(call);
+      this.owner.callFailed(call, tooSlow(name, connectTimeoutMs));
     } else if (call !== null) this.sweepCall(call, nowMs, quietMs);
   }
 
@@ -410,6 +424,7 @@ export class HttpConnection implements SocketHandler, CallHolder {
     }
     // The attempt to connect goes on for whoever comes next; only this call has waited long enough.
     this.call = null;
+    this.noteConnect(call);
     this.owner.callFailed(call, tooSlow(spec.name, boundMs));
   }
 }

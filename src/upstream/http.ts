@@ -39,7 +39,7 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
       head: new Int32Array(HEAD_NUMBERS),
       request: new RequestHead(target),
       log,
-      soon: (callback) => runtime.clock.soon(callback),
+      clock: runtime.clock,
     },
     clock: runtime.clock,
     connectionsMax: target.connectionsMax,

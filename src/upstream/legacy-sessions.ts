@@ -3,6 +3,8 @@
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { METHOD } from '../mcp/protocol.ts';
+import type { SessionKind } from '../observe/inspection.ts';
+import type { LiveSession } from '../observe/ledger.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 import type { ClientSession, SessionEvents } from './client-session.ts';
 import { firstByteBoundMs } from './deadline.ts';
@@ -20,13 +22,19 @@ export interface SessionBounds {
   readonly sessionIdleMs: number;
 }
 
+/** How a session began; on the clock. */
+interface Birth {
+  readonly endpoint: string;
+  readonly atMs: number;
+}
+
 /** All sessions of one server in one worker. */
 export class LegacySessions {
   readonly #core: SessionCore;
   readonly #bounds: SessionBounds;
   /** Sessions by id, and all of them, those that are not open yet included. */
   readonly #byId = new Map<string, ClientSession>();
-  readonly #all = new Set<ClientSession>();
+  readonly #all = new Map<ClientSession, Birth>();
   readonly #begin: (events: SessionEvents) => ClientSession;
   #closing: GatewayError | null = null;
 
@@ -55,21 +63,21 @@ export class LegacySessions {
   /** Sessions with calls in flight. */
   get busy(): number {
     let count = 0;
-    for (const session of this.#all) if (session.busy) count++;
+    for (const session of this.#all.keys()) if (session.busy) count++;
     return count;
   }
 
   /** Calls that wait for a connection. */
   get waiting(): number {
     let count = 0;
-    for (const session of this.#all) count += session.waiting;
+    for (const session of this.#all.keys()) count += session.waiting;
     return count;
   }
 
   /** Calls that clients wait for. */
   get awaited(): number {
     let count = 0;
-    for (const session of this.#all) count += session.awaited + session.waiting;
+    for (const session of this.#all.keys()) count += session.awaited + session.waiting;
     return count;
   }
 
@@ -97,7 +105,8 @@ export class LegacySessions {
       return session === undefined ? new GatewayError('GW_SESSION_UNKNOWN') : null;
     }
     if (!asks || first === undefined || messages.length > 1) return new GatewayError('GW_SESSION_MISSING');
-    if (isMethod(first, METHOD.initialize)) return this.#open(first, reply, firstByteMs);
+    const { endpoint } = request.client;
+    if (isMethod(first, METHOD.initialize)) return this.#open(first, reply, { firstByteMs, endpoint });
     return isMethod(first, METHOD.ping) ? this.#pong(first, reply) : new GatewayError('GW_SESSION_MISSING');
   }
 
@@ -130,7 +139,11 @@ export class LegacySessions {
     return null;
   }
 
-  #open(initialize: Message, reply: Reply, firstByteMs: number): GatewayError | null {
+  #open(
+    initialize: Message,
+    reply: Reply,
+    { firstByteMs, endpoint }: { readonly firstByteMs: number; readonly endpoint: string },
+  ): GatewayError | null {
     const { sessionsMax, sessionIdleMs } = this.#bounds;
     if (this.#all.size >= sessionsMax) return new GatewayError('GW_SESSION_LIMIT', `${sessionsMax} are open`);
     const { length } = initialize.body;
@@ -138,7 +151,7 @@ export class LegacySessions {
       const detail = `an initialize that is kept may have ${LIMITS.initializeBytesMax} bytes, this one has ${length}`;
       return new GatewayError('GW_SERVER_BODY_SIZE', detail);
     }
-    const { random } = this.#core.runtime;
+    const { random, clock } = this.#core.runtime;
     let id = '';
     const session = this.#begin({
       onOpen: (opened) => {
@@ -153,7 +166,7 @@ export class LegacySessions {
         this.#all.delete(ended);
       },
     });
-    this.#all.add(session);
+    this.#all.set(session, { endpoint, atMs: clock.now() });
     session.initialize(initialize, reply, firstByteMs);
     return null;
   }
@@ -168,14 +181,26 @@ export class LegacySessions {
     });
   }
 
+  /** Every session, for somebody who looks. */
+  live(kind: SessionKind): LiveSession[] {
+    const nowMs = this.#core.runtime.clock.now();
+    const servers = [this.#core.spec.name];
+    return [...this.#all].map(([session, { endpoint, atMs }]) => ({
+      ...{ self: session, kind, endpoint, servers, startedAtMs: atMs },
+      lastUsedAtMs: nowMs - session.idleMs(),
+      running: session.awaited + session.waiting,
+      end: () => session.end(new GatewayError('GW_SESSION_ENDED')),
+    }));
+  }
+
   /** Takes no new calls; streams end, which never end by themselves. */
   drain(error: GatewayError): void {
     this.#closing ??= error;
-    for (const session of this.#all) session.endStream();
+    for (const session of this.#all.keys()) session.endStream();
   }
 
   /** Ends every session; connections get a grace in ms. */
   end(error: GatewayError, graceMs: number): void {
-    for (const session of [...this.#all]) session.end(error, graceMs, graceMs);
+    for (const session of [...this.#all.keys()]) session.end(error, graceMs, graceMs);
   }
 }

@@ -43,6 +43,8 @@ export function createPeerUpstream(parts: PeerUpstreamParts): Upstream {
 
 /** In the place of a verb: Upstream.releaseShared(). */
 const RELEASE = 'RELEASE';
+/** Stands among the texts of a request that nobody but the gateway itself wants. */
+const BACKGROUND = 'background';
 
 /** For what has no reply that matters. */
 const UNHEARD: UpstreamSink = Object.freeze({
@@ -75,6 +77,7 @@ class PeerUpstream implements Upstream {
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
     if (this.#isLocal(request)) return this.#local.send(request, sink);
+    request.marks?.sent(this.#link.clock.now());
     const call = new RemoteCall(sink, (ended) => this.#ended(ended));
     this.#running.add(call);
     const body = splice(request.body, request.edits);
@@ -126,7 +129,9 @@ class PeerUpstream implements Upstream {
 function orderOf(server: string, request: UpstreamRequest, to: Omit<PeerRequest, 'texts'>): PeerRequest {
   const { era, verb, session, exchangeId, client, timeoutMs, headers } = request;
   const { principal, endpoint } = client;
-  const texts = [server, era, verb, session, exchangeId, principal, endpoint, String(timeoutMs), ...headers];
+  const background = request.isBackground === true ? BACKGROUND : null;
+  const bound = String(timeoutMs);
+  const texts = [server, era, verb, session, exchangeId, principal, endpoint, bound, background, ...headers];
   return { ...to, texts };
 }
 
@@ -204,18 +209,20 @@ export function servePeers(
   subject: 'upstream' | 'bridge' = 'upstream',
 ): void {
   link.serve(subject, (_from, { texts }, body, reply) => {
-    // Only orderOf() of this program writes these texts; the session alone may be absent.
-    const [server, era, verb, session, exchangeId, principal, endpoint, timeoutMs, ...headers] = texts as [
-      string,
-      Era,
-      UpstreamRequest['verb'] | typeof RELEASE,
-      string | null,
-      string,
-      string,
-      string,
-      string,
-      ...string[],
-    ];
+    const [server, era, verb, session, exchangeId, principal, endpoint, timeoutMs, background, ...headers] =
+      // Only orderOf() of this program writes these texts; the session and what marks the background may be absent.
+      texts as [
+        string,
+        Era,
+        UpstreamRequest['verb'] | typeof RELEASE,
+        string | null,
+        string,
+        string,
+        string,
+        string,
+        string | null,
+        ...string[],
+      ];
     const upstream = find(server);
     if (upstream === null) throw new GatewayError('GW_BASE_INTERNAL', `no server ${server} in its home`);
     if (verb === RELEASE) return release(upstream, reply);
@@ -230,6 +237,7 @@ export function servePeers(
       exchangeId,
       client: { principal, endpoint },
       timeoutMs: Number(timeoutMs),
+      isBackground: background === BACKGROUND,
     };
     return upstream.send(request, new ReplySink(reply));
   });

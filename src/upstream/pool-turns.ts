@@ -5,6 +5,7 @@
 // Connections that are in use are not handed over by ticket, for each call would then pay for a new one. A worker whose own calls wait lets go
 // of as many as others lack of an equal share, decided once a tick; a worker without waiting calls gives its idle ones up at once.
 import type { PoolCell } from '../memory/cells.ts';
+import type { Clock } from '../runtime/runtime.ts';
 import { firstByteBoundMs } from './deadline.ts';
 import { CallQueue, type HttpCall } from './http-call.ts';
 import type { ServerSpec } from './spec.ts';
@@ -17,6 +18,7 @@ export interface TurnsParts {
   readonly cell: PoolCell;
   /** Connections of all workers. */
   readonly bound: number;
+  readonly clock: Pick<Clock, 'now'>;
   /** Tells another worker to look at its pool. */
   readonly nudge: (worker: number) => void;
   /** A permit is all that is missing for a connection: a worker that could not use one does not stand in the way of others. */
@@ -30,6 +32,7 @@ export class PoolTurns {
   owed = 0;
   private readonly cell: PoolCell;
   private readonly bound: number;
+  private readonly clock: Pick<Clock, 'now'>;
   private readonly nudge: (worker: number) => void;
   private readonly canOpen: () => boolean;
   /** Ticks for which calls have waited though a permit was free. */
@@ -38,6 +41,7 @@ export class PoolTurns {
   constructor(parts: TurnsParts) {
     this.cell = parts.cell;
     this.bound = parts.bound;
+    this.clock = parts.clock;
     this.nudge = parts.nudge;
     this.canOpen = parts.canOpen;
   }
@@ -68,6 +72,7 @@ export class PoolTurns {
 
   join(call: HttpCall): void {
     call.ticket = this.cell.drawTicket();
+    call.queuedAtMs = this.clock.now();
     this.calls.push(call);
     this.tell();
     const worker = this.calls.length === 1 ? this.cell.idleElsewhere() : -1;
@@ -77,19 +82,26 @@ export class PoolTurns {
   /** Back into the queue, before all others. */
   joinFirst(call: HttpCall): void {
     call.ticket = this.calls.length > 0 ? this.calls.ticket : this.cell.drawTicket();
+    call.queuedAtMs = this.clock.now();
     this.calls.unshift(call);
     this.tell();
   }
 
   leave(call: HttpCall): void {
     this.calls.remove(call);
+    this.noteWait(call);
     this.tell();
   }
 
   next(): HttpCall | null {
     const call = this.calls.shift();
+    if (call !== null) this.noteWait(call);
     this.tell();
     return call;
+  }
+
+  private noteWait(call: HttpCall): void {
+    call.request.marks?.queued(this.clock.now() - call.queuedAtMs);
   }
 
   private tell(): void {

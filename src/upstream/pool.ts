@@ -68,6 +68,7 @@ export class HttpPool implements ConnectionOwner, CallHolder {
     this.turns = new PoolTurns({
       cell: options.cell,
       bound: connectionsMax,
+      clock,
       nudge: (worker) => options.nudge(worker),
       canOpen: () => this.hasSlot(),
     });

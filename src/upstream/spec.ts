@@ -120,8 +120,23 @@ export interface PolicySpec {
   readonly tools: readonly ToolRule[];
 }
 
+/** What holds for the calls of one endpoint in place of what its servers say; what is left out is as there. */
+export interface EndpointPolicySpec {
+  /** Longest time for a call, however much progress comes. */
+  readonly timeoutMs?: number;
+  readonly retries?: Partial<RetrySettings>;
+  readonly hedge?: Partial<HedgeSettings>;
+  /** Calls under way at once at all of its servers together, of all workers; the bounds of the servers hold besides. */
+  readonly concurrencyMax?: number;
+  readonly isCached?: boolean;
+  /** Their patterns mean the server's own name, or `server__name`. */
+  readonly tools?: readonly ToolRule[];
+}
+
 /** What is kept of a server's answers. */
 export interface CacheSettings {
+  /** True: only where an endpoint asks for it. Left out: everywhere but where one asks for nothing. */
+  readonly isOptIn?: boolean;
   /** Of each worker. */
   readonly bytesMax: number;
   /** For how long an answer holds, and for whom, where the server does not say. */
@@ -216,6 +231,10 @@ export interface ServerSpec {
   readonly cache?: CacheSettings | null;
   /** Left out: every request is sent once, and waits as the time-outs say. */
   readonly policy?: PolicySpec;
+  /** The gateway is ready only with it; left out: without it as well. */
+  readonly required?: true;
+  /** How often an operator had it begun anew: one more makes it another server. Left out: never. */
+  readonly renewals?: number;
 }
 
 /** Pool and breaker cells that servers take. */
@@ -231,5 +250,5 @@ export function cellsInOrder(servers: readonly ServerSpec[]): readonly (readonly
 
 /** True when two specs say the same, so that what was made of the one serves for the other. Both are as control/compile.ts makes them. */
 export function isSameServer(one: ServerSpec, other: ServerSpec): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

@@ -3,6 +3,7 @@
 // stream, see stdio-session.ts; sessions live in the worker that opened them; close() leaves no connection behind.
 import { GatewayError, RPC } from '../base/errors.ts';
 import type { PoolCell } from '../memory/cells.ts';
+import type { Ledger } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
@@ -26,6 +27,8 @@ export interface SseUpstreamOptions {
   readonly cell: PoolCell;
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
+  /** Hears of sessions; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
 }
 
 /** An upstream that can be asked what it knows. */
@@ -77,6 +80,7 @@ class SseTransport implements SseUpstream {
       },
     });
     this.#sessions = new LegacySessions(this.#core, options);
+    options.ledger?.add({ sessions: () => this.#sessions.live('sse') });
   }
 
   has(session: string): boolean {
@@ -84,7 +88,9 @@ class SseTransport implements SseUpstream {
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
-    const reply = new Reply(sink, this.#core.runtime.clock, true);
+    const { clock } = this.#core.runtime;
+    request.marks?.sent(clock.now());
+    const reply = new Reply(sink, clock, true);
     const refusal =
       request.era === 'modern' ? this.#modern(request, reply) : this.#sessions.take(request, reply);
     if (refusal !== null) reply.fail(refusal);

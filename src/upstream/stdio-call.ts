@@ -23,6 +23,8 @@ export interface Call {
   deadline: Deadline | null;
   /** By the monotonic clock it must be over then, however busy its server is. */
   readonly endsAt: number;
+  /** As UpstreamRequest has it. */
+  readonly isBackground: boolean;
   /** Something came of it. */
   begun: boolean;
   /** Its client cancelled it; `deadline` is then the end of the wait for a late reply. */
@@ -36,6 +38,8 @@ export interface CallOptions {
   readonly reply: CallReply;
   readonly deadline: Deadline | null;
   readonly onAnswer: Call['onAnswer'];
+  /** Left out: false. */
+  readonly isBackground?: boolean;
   /** Told instead of the reply that the server did not take the call (Posting.refused); left out: the reply fails. */
   readonly onRefused?: (error: GatewayError, unsent: boolean) => void;
 }

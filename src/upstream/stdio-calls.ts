@@ -33,6 +33,8 @@ export class CallTable {
   readonly #settled: () => void;
   readonly #calls = new Map<number, Call>();
   #pipe: MessagePipe | null = null;
+  /** When a call that somebody wanted last ended; 0: none has. */
+  usedAtMs = 0;
 
   /** `settled` is told whenever a call ended. */
   constructor(core: SessionCore, kind: TableKind, settled: () => void) {
@@ -53,6 +55,13 @@ export class CallTable {
   /** Calls that the child has not answered, those whose client left included. */
   get size(): number {
     return this.#calls.size;
+  }
+
+  /** Those without the ones in the background: what keeps a process from being ended as unused. */
+  get wanted(): number {
+    let count = 0;
+    for (const { isBackground } of this.#calls.values()) if (!isBackground) count++;
+    return count;
   }
 
   /** Calls that a client waits for, listens excluded: what a drain waits for. */
@@ -101,6 +110,7 @@ export class CallTable {
       asksLog: place(envelope, ENVELOPE.metaLogLevel) >= 0,
       deadline: options.deadline,
       endsAt: this.#core.runtime.clock.now() + this.#core.spec.totalTimeoutMs,
+      isBackground: options.isBackground === true,
       begun: false,
       cancelled: false,
       onAnswer: options.onAnswer,
@@ -246,6 +256,7 @@ export class CallTable {
   #forget(call: Call): boolean {
     this.#core.deadlines.clear(call.deadline);
     call.deadline = null;
+    if (!call.isBackground) this.usedAtMs = this.#core.runtime.clock.now();
     return this.#calls.delete(call.id);
   }
 

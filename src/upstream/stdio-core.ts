@@ -4,6 +4,7 @@
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { PoolCell } from '../memory/cells.ts';
+import type { Ledger } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Scanner } from '../scan/contract.ts';
@@ -25,6 +26,8 @@ export interface CoreParts {
   readonly log: Log;
   /** What this worker tells the others of its processes. */
   readonly cell: PoolCell;
+  /** Hears why processes end unasked; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
   /** Something ended: a call, a process. close() listens. */
   readonly changed: () => void;
   /** How many processes may be kept for sessions to come. */
@@ -51,6 +54,7 @@ export class StdioCore implements SessionCore {
   /** Processes for sessions to come. */
   readonly warm: WarmPool;
   readonly #target: StdioTarget;
+  readonly #ledger: Ledger | undefined;
   readonly #memory: MemoryWatch;
 
   constructor(parts: CoreParts) {
@@ -58,6 +62,7 @@ export class StdioCore implements SessionCore {
     this.scanner = parts.scanner;
     this.spec = parts.spec;
     this.#target = parts.target;
+    this.#ledger = parts.ledger;
     this.log = parts.log;
     this.cell = parts.cell;
     this.changed = parts.changed;
@@ -105,8 +110,11 @@ export class StdioCore implements SessionCore {
   start(events: ChildEvents): ChildPipe {
     const parts = { runtime: this.runtime, target: this.#target, log: this.log };
     const pipe: ChildPipe = new ChildPipe(parts, events, {
-      onGone: ({ asked }) => {
-        if (!asked) this.cell.bumpFailures();
+      onGone: ({ asked, last: { reason, shown } }) => {
+        if (asked) return;
+        this.cell.bumpFailures();
+        const words = shown === '' ? '' : `; its last words: ${JSON.stringify(shown)}`;
+        this.#ledger?.fault('GW_UPSTREAM_EXITED', reason + words);
       },
       onExit: () => {
         this.pipes.delete(pipe);
@@ -128,6 +136,7 @@ export class StdioCore implements SessionCore {
     });
     this.cell.bumpFailures();
     const detail = `it was replaced, since it held ${bytes} bytes of memory, more than memoryMaxBytes (${memoryMaxBytes})`;
+    this.#ledger?.fault('GW_UPSTREAM_EXITED', detail);
     pipe.spent(new GatewayError('GW_UPSTREAM_EXITED', detail));
   }
 }

@@ -38,7 +38,6 @@ export class Keeper {
   readonly #shifts = new Set<Shift>();
   /** The one that is made fit. */
   #opening: { readonly shift: Shift; readonly failed: StartFailed } | null = null;
-  #idleSince = 0;
   #isReleased = false;
 
   constructor(core: StdioCore, owner: KeeperOwner) {
@@ -79,6 +78,11 @@ export class Keeper {
     return this.#shifts.size === 0 && this.waiting === 0;
   }
 
+  /** Processes that may still answer. */
+  *pipes(): IterableIterator<ChildPipe> {
+    for (const { pipe } of this.#shifts) yield pipe;
+  }
+
   /** Every call in flight, with the process that it is on. */
   *calls(): IterableIterator<readonly [Call, Shift]> {
     for (const shift of this.#shifts) for (const call of shift.calls.all()) yield [call, shift];
@@ -98,7 +102,7 @@ export class Keeper {
   release(): void {
     const shift = this.#supervisor.current;
     this.#isReleased = shift !== null || this.#opening !== null;
-    if (shift !== null && shift.calls.size === 0) this.dismiss(shift);
+    if (shift !== null && shift.calls.wanted === 0) this.dismiss(shift);
   }
 
   /** Takes no more calls on this process and ends it once those that it has are over; it serves at present. */
@@ -149,7 +153,7 @@ export class Keeper {
     this.#opening = { shift, failed };
     this.#owner.prepare(shift, () => {
       this.#opening = null;
-      this.#idleSince = this.#core.runtime.clock.now();
+      shift.calls.usedAtMs = this.#core.runtime.clock.now();
       this.#watchIdle(shift, this.#core.keep.idleMs);
       opened(shift);
     });
@@ -199,11 +203,10 @@ export class Keeper {
   }
 
   #settled(shift: Shift): void {
-    if (shift.calls.size > 0 || !this.#shifts.has(shift)) return;
-    this.#idleSince = this.#core.runtime.clock.now();
+    if (shift.calls.wanted > 0 || !this.#shifts.has(shift)) return;
     if (this.#supervisor.current === shift) {
       if (this.#isReleased) this.dismiss(shift);
-    } else if (this.#opening?.shift !== shift) shift.pipe.stop();
+    } else if (this.#opening?.shift !== shift && shift.calls.size === 0) shift.pipe.stop();
   }
 
   #watchIdle(shift: Shift, afterMs: number): void {
@@ -211,8 +214,8 @@ export class Keeper {
     if (idleMs === 0) return;
     this.#core.deadlines.set(afterMs, () => {
       if (this.#supervisor.current !== shift) return;
-      if (shift.calls.size > 0 || this.#owner.isWanted()) return this.#watchIdle(shift, idleMs);
-      const leftMs = this.#idleSince + idleMs - this.#core.runtime.clock.now();
+      if (shift.calls.wanted > 0 || this.#owner.isWanted()) return this.#watchIdle(shift, idleMs);
+      const leftMs = shift.calls.usedAtMs + idleMs - this.#core.runtime.clock.now();
       if (leftMs > 0) return this.#watchIdle(shift, leftMs);
       this.#core.log.info('ended a process that nobody used', { pid: shift.pipe.pid });
       this.dismiss(shift);

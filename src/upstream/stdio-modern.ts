@@ -2,6 +2,7 @@
 // Called by stdio.ts. Promises: with `sharing: session` no two principals meet in one process; how many there are is bounded; one whose
 // process has ended is forgotten.
 import { GatewayError } from '../base/errors.ts';
+import type { ChildPipe } from './stdio-child.ts';
 import type { StdioCore } from './stdio-core.ts';
 import { SharedChild } from './stdio-shared.ts';
 
@@ -47,6 +48,11 @@ export class ModernChildren {
   /** Processes with calls in flight. */
   get busy(): number {
     return this.#sum(({ keeper }) => keeper.busy);
+  }
+
+  /** Processes that may still answer. */
+  *pipes(): IterableIterator<ChildPipe> {
+    for (const { keeper } of this.#children.values()) yield* keeper.pipes();
   }
 
   /** Ends every listen: they never end by themselves. */

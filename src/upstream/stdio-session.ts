@@ -105,12 +105,15 @@ export class LegacySession implements ClientSession {
     if (fits instanceof GatewayError) return reply.fail(fits);
     const requests = fits.filter((message) => kindOf(message) === KIND.request).length;
     const batch = fits.length > 1 && requests > 0 ? new BatchReply(reply, requests) : null;
+    const streams: CallReply[] = [];
     for (const fit of fits) {
-      if (kindOf(fit) === KIND.request)
-        this.#request(fit, batch?.share() ?? reply, firstByteMs, this.#noting(fit));
-      else this.#pass(fit, reply);
+      if (kindOf(fit) === KIND.request) {
+        const stream = batch?.share() ?? reply;
+        streams.push(stream);
+        this.#request(fit, stream, firstByteMs, this.#noting(fit));
+      } else this.#pass(fit, reply);
     }
-    if (requests > 0) return;
+    if (requests > 0) return reply.ownedBy({ onLeft: () => this.#voice.left(streams) });
     // What needs no answer is taken (202) as soon as it is queued; after a failure this says nothing.
     if (this.#pipe.waiting > 0) this.#whenUp(reply, () => reply.empty(202));
     else reply.empty(202);

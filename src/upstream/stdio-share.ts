@@ -3,6 +3,7 @@
 // when the call is over, and whether the server has said so.
 import type { Edit } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
+import type { Call } from './stdio-call.ts';
 import type { CallReply } from './stdio-reply.ts';
 
 /** A reply in the name of an `O`. */
@@ -53,4 +54,18 @@ export class Share<O> implements CallReply {
     this.#onOver = null;
     onOver?.(this, isAnswered);
   }
+}
+
+/**
+ * Where an owner can be told something about one of its calls: the newest that it waits for and whose stream is open already, else the newest that it
+ * waits for; null when there is none. The newest, since its client may have left an older one a moment ago, which shows only later.
+ */
+export function newestOf<O>(calls: Iterable<Call>, owner: O): Call | null {
+  let newest: Call | null = null;
+  for (const call of calls) {
+    const { reply } = call;
+    if (!(reply instanceof Share) || reply.owner !== owner || !reply.open) continue;
+    if (newest === null || reply.streaming || !newest.reply.streaming) newest = call;
+  }
+  return newest;
 }

@@ -54,8 +54,8 @@ export class SharedChild {
     return this.#keeper;
   }
 
-  /** Sends a request; `firstByteMs` bounds the wait for its first message, listens excepted. */
-  request(message: Message, reply: Reply, firstByteMs: number): void {
+  /** Sends a request; `firstByteMs` bounds the wait for its first message, listens excepted. `isBackground` as UpstreamRequest has it. */
+  request(message: Message, reply: Reply, firstByteMs: number, isBackground = false): void {
     const fit = forLine(message);
     if (fit instanceof GatewayError) {
       reply.fail(fit);
@@ -63,12 +63,18 @@ export class SharedChild {
     }
     const { cell, deadlines, keep } = this.#core;
     if (this.#keeper.current !== null) cell.bumpReuses();
+    else if (isBackground) {
+      reply.fail(
+        new GatewayError('GW_UPSTREAM_CLOSED', 'its process does not run, and is not started for this'),
+      );
+      return;
+    }
     let sent: { readonly call: Call | null; readonly calls: CallTable } | null = null;
     const exempt = isMethod(message, METHOD.listen);
     const deadline = exempt ? null : deadlines.set(firstByteMs, () => expire());
     const waiter = {
       ready: ({ calls, pipe }: Shift) => {
-        sent = { call: calls.send(fit, { reply, deadline, onAnswer: null }), calls };
+        sent = { call: calls.send(fit, { reply, deadline, onAnswer: null, isBackground }), calls };
         if (!pipe.hasAnswered && PROMPT.has(methodOf(fit.body, fit.envelope))) pipe.awaitAnswer(keep.startMs);
       },
       failed: (error: GatewayError) => {

@@ -24,7 +24,7 @@ import {
   spanOf,
 } from './stdio-message.ts';
 import { BatchReply, CANCEL_GRACE_MS, type CallReply, type Reply } from './stdio-reply.ts';
-import { Share } from './stdio-share.ts';
+import { newestOf, Share } from './stdio-share.ts';
 import { Wishes } from './stdio-wishes.ts';
 import type { Waiter } from './supervise.ts';
 
@@ -80,9 +80,7 @@ export class TogetherSession implements ClientSession {
   }
 
   get awaited(): number {
-    let count = 0;
-    for (const share of this.#shares) if (share.open) count++;
-    return count;
+    return [...this.#shares].filter(({ open }) => open).length;
   }
 
   get waiting(): number {
@@ -136,12 +134,16 @@ export class TogetherSession implements ClientSession {
     if (fits instanceof GatewayError) return reply.fail(fits);
     const requests = fits.filter((fit) => kindOf(fit) === KIND.request).length;
     const batch = fits.length > 1 && requests > 0 ? new BatchReply(reply, requests) : null;
+    const shares: CallReply[] = [];
     for (const fit of fits) {
-      if (kindOf(fit) === KIND.request) this.#request(fit, batch?.share() ?? reply, firstByteMs);
-      else this.#pass(fit, reply);
+      if (kindOf(fit) !== KIND.request) this.#pass(fit, reply);
+      else shares.push(this.#request(fit, batch?.share() ?? reply, firstByteMs));
     }
     // What needs no answer is taken (202); after a failure this says nothing.
-    if (requests === 0) reply.empty(202);
+    if (requests === 0) return reply.empty(202);
+    reply.ownedBy({
+      onLeft: () => this.asked.left(shares, ({ calls }) => newestOf(calls.all(), this), this.inbox),
+    });
   }
 
   listen(reply: Reply): void {
@@ -217,9 +219,13 @@ export class TogetherSession implements ClientSession {
     this.#commune.keeper.withdraw(waiter);
   }
 
-  #request(message: Message, reply: CallReply, firstByteMs: number): void {
+  /** Sends it; the stream on which the client may be asked while it runs. */
+  #request(message: Message, reply: CallReply, firstByteMs: number): CallReply {
     const concerns = this.wishes.take(message);
-    if (concerns === null) return this.#answerHere(message, reply);
+    if (concerns === null) {
+      this.#answerHere(message, reply);
+      return reply;
+    }
     const { cell, deadlines } = this.#core;
     if (this.#commune.keeper.current !== null) cell.bumpReuses();
     const share = new Share<TogetherSession>(this, reply, (over, isAnswered) => {
@@ -246,6 +252,7 @@ export class TogetherSession implements ClientSession {
       };
       sent = { call: shift.calls.send(message, { reply: share, deadline, onAnswer }), shift };
     }, failed);
+    return share;
   }
 
   #answerHere({ body, envelope }: Message, reply: CallReply): void {

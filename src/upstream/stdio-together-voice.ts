@@ -8,7 +8,7 @@ import type { Call } from './stdio-call.ts';
 import type { StdioCore } from './stdio-core.ts';
 import type { Shift } from './stdio-keeper.ts';
 import { type ChildVoice, editOf, isAmbiguous, methodOf, response, spanOf } from './stdio-message.ts';
-import { Share } from './stdio-share.ts';
+import { newestOf, Share } from './stdio-share.ts';
 import { TogetherSession } from './stdio-together-session.ts';
 import { levelIn, uriIn } from './stdio-wishes.ts';
 
@@ -71,7 +71,7 @@ export class TogetherVoice implements ChildVoice {
     const needed = NEEDED[method];
     if (needed === undefined || !cause.session.capabilities.has(needed))
       return this.#refuse(id, RPC.methodNotFound, 'The client did not declare that it can do this');
-    if (!cause.session.asked.add(this.#shift, id, cause.call.reply))
+    if (!cause.session.asked.add(this.#shift, id, line, cause.call.reply))
       return this.#refuse(id, RPC.internal, 'Too many requests wait for an answer of this client');
     this.#shift.calls.event(cause.call, line, []);
   }
@@ -110,25 +110,27 @@ export class TogetherVoice implements ChildVoice {
     if (id === null) return;
     for (const member of this.#members) {
       const stream = member.asked.withdrawn(this.#shift, id);
-      if (stream === null) continue;
-      if (stream.open) stream.event(line, []);
+      if (stream === undefined) continue;
+      if (stream?.open === true) stream.event(line, []);
       else member.inbox.put(line);
       return;
     }
     this.#drop(METHOD.cancelled, 'it names no request that waits');
   }
 
-  /** The one session whose calls are running, and that of its calls whose stream is open already, else the oldest; null when several may be meant. */
+  /** The one session whose calls are running, and that of its calls on which its client hears; null when several may be meant, or nobody hears. */
   #cause(): Owned | null {
-    let found: Owned | null = null;
-    for (const call of this.#shift.calls.all()) {
-      const session = ownerOf(call);
-      if (session === null) continue;
-      if (found !== null && found.session !== session) return null;
-      if (found === null || (call.reply.streaming && !found.call.reply.streaming)) found = { call, session };
+    const { calls } = this.#shift;
+    let session: TogetherSession | null = null;
+    for (const call of calls.all()) {
+      const owner = ownerOf(call);
+      if (owner === null) continue;
+      if (session !== null && owner !== session) return null;
+      session = owner;
     }
-    if (found === null || !found.call.reply.open || this.#isAtWorkForOthers(found.session)) return null;
-    return found;
+    const call = newestOf(calls.all(), session);
+    if (session === null || call === null || this.#isAtWorkForOthers(session)) return null;
+    return { call, session };
   }
 
   #refuse(id: Uint8Array, code: number, message: string): void {

@@ -1,6 +1,9 @@
 // Where what a legacy session's child says goes: to the stream of the call that it belongs to, else to the session's own.
 // Called by stdio-session.ts. Promises: each message reaches exactly one stream (2025-11-25 §transports) or waits for
-// one; requests of the child are remembered, so that only answers that it waits for reach it.
+// one; requests of the child are remembered, so that only answers that it waits for reach it; one that was told to a client who had left its
+// call is told again where the client still is, or is answered.
+import { EMPTY } from '../base/bytes.ts';
+import { RPC } from '../base/errors.ts';
 import { METHOD } from '../mcp/protocol.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { SessionCore } from './message-pipe.ts';
@@ -9,10 +12,22 @@ import type { CallTable } from './stdio-calls.ts';
 import { idKey } from './stdio-ids.ts';
 import type { Inbox } from './stdio-inbox.ts';
 import { type ChildVoice, methodOf, response, spanOf } from './stdio-message.ts';
-import type { CallReply } from './stdio-reply.ts';
+import { type CallReply, REPLY_WAITING_BYTES_MAX } from './stdio-reply.ts';
 
 /** Requests of the child that the client may leave unanswered; the oldest is forgotten beyond. */
 const ASKED_MAX = 1_024;
+/** Bytes of requests that are kept to be told again; the oldest are told only once beyond. */
+const ASKED_BYTES_MAX = REPLY_WAITING_BYTES_MAX;
+const GONE = `"error":{"code":${RPC.internal},"message":"The client has left"}`;
+
+/** A request of the child without an answer yet. */
+interface Question {
+  readonly id: Uint8Array;
+  /** The message; empty when it is not told again. */
+  line: Uint8Array;
+  /** The stream that carried it; null for the session's own. */
+  stream: CallReply | null;
+}
 
 /** Hears one session's children. */
 export class SessionVoice implements ChildVoice {
@@ -20,8 +35,8 @@ export class SessionVoice implements ChildVoice {
   readonly #calls: CallTable;
   readonly #inbox: Inbox;
   readonly #write: (line: Uint8Array) => void;
-  /** Requests of the child without an answer yet → the stream that carried them; null for the session's own. */
-  readonly #asked = new Map<string, CallReply | null>();
+  readonly #asked = new Map<string, Question>();
+  #askedBytes = 0;
 
   constructor(core: SessionCore, calls: CallTable, inbox: Inbox, write: (line: Uint8Array) => void) {
     this.#core = core;
@@ -32,12 +47,32 @@ export class SessionVoice implements ChildVoice {
 
   /** Takes a request of the child off the list of the unanswered; false when it is not on it. */
   takeAsked(rawId: Uint8Array): boolean {
-    return this.#asked.delete(idKey(rawId));
+    return this.#take(idKey(rawId)) !== null;
   }
 
   /** The child ended: it waits for no answer any more, and its successor may use the same ids. */
   forgetAsked(): void {
     this.#asked.clear();
+    this.#askedBytes = 0;
+  }
+
+  /**
+   * The client has left these streams of its calls. It may have done so before it was asked there, in favour of a call that waits for this answer:
+   * it is asked once more where it is now. Where it is nowhere, nobody could be told what the call brings either, and the child need not wait.
+   */
+  left(streams: readonly CallReply[]): void {
+    for (const [key, question] of [...this.#asked]) {
+      if (question.stream === null || !streams.includes(question.stream)) continue;
+      const call = this.#callFor();
+      const { id, line } = question;
+      if (line.length === 0 || (call === null && !this.#inbox.open)) {
+        this.#take(key);
+        this.#write(response(id, GONE));
+        continue;
+      }
+      question.stream = call?.reply ?? null;
+      this.#deliver(call, line);
+    }
   }
 
   onAnswer(line: Uint8Array, envelope: Int32Array): void {
@@ -53,11 +88,7 @@ export class SessionVoice implements ChildVoice {
       this.#write(response(id, '"result":{}'));
       return;
     }
-    for (const oldest of this.#asked.keys()) {
-      if (this.#asked.size < ASKED_MAX) break;
-      this.#asked.delete(oldest);
-    }
-    this.#asked.set(idKey(id), call?.reply ?? null);
+    this.#keep(id, line, call?.reply ?? null);
     this.#deliver(call, line);
   }
 
@@ -80,13 +111,39 @@ export class SessionVoice implements ChildVoice {
   #withdrawn(line: Uint8Array, envelope: Int32Array): void {
     const id = spanOf(line, envelope, ENVELOPE.requestId);
     const key = id === null ? null : idKey(id);
-    const stream = key === null ? undefined : this.#asked.get(key);
-    if (key !== null) this.#asked.delete(key);
+    const stream = key === null ? null : (this.#take(key)?.stream ?? null);
     if (stream?.open === true) {
       stream.event(line, []);
       return;
     }
     this.#deliver(null, line);
+  }
+
+  /** Remembers a request that the child waits for. */
+  #keep(id: Uint8Array, line: Uint8Array, stream: CallReply | null): void {
+    const key = idKey(id);
+    this.#take(key);
+    for (const oldest of this.#asked.keys()) {
+      if (this.#asked.size < ASKED_MAX) break;
+      this.#take(oldest);
+    }
+    // What goes to the session's own stream is told once.
+    const kept = stream === null ? EMPTY : line.slice();
+    this.#asked.set(key, { id: id.slice(), line: kept, stream });
+    this.#askedBytes += kept.length;
+    for (const question of this.#asked.values()) {
+      if (this.#askedBytes <= ASKED_BYTES_MAX) break;
+      this.#askedBytes -= question.line.length;
+      question.line = EMPTY;
+    }
+  }
+
+  #take(key: string): Question | null {
+    const question = this.#asked.get(key);
+    if (question === undefined) return null;
+    this.#asked.delete(key);
+    this.#askedBytes -= question.line.length;
+    return question;
   }
 
   #deliver(call: Call | null, line: Uint8Array): void {

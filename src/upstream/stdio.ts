@@ -5,6 +5,7 @@
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type PoolCell, soloCell } from '../memory/cells.ts';
+import type { Ledger, LiveChild } from '../observe/ledger.ts';
 import type { Log } from '../observe/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND, type Scanner } from '../scan/contract.ts';
@@ -33,6 +34,8 @@ export interface StdioUpstreamOptions {
   /** Legacy sessions, which are processes, at once. */
   readonly sessionsMax: number;
   readonly sessionIdleMs: number;
+  /** Hears of sessions, processes and what fails; left out: nobody looks. */
+  readonly ledger?: Ledger | undefined;
   /** What this worker tells the others of its processes; left out: nobody is told. */
   readonly cell?: PoolCell;
 }
@@ -72,6 +75,7 @@ class StdioUpstream implements Upstream {
       target,
       log: log.with({ server: spec.name }),
       cell: options.cell ?? soloCell(),
+      ledger: options.ledger,
       changed,
       warmRoom: () => sessionsMax - this.#sessions.count,
     });
@@ -79,12 +83,15 @@ class StdioUpstream implements Upstream {
     this.#together = target.keep.sharing === 'shared' ? new Together(this.#core) : null;
     const begin = this.#together === null ? null : this.#together.begin.bind(this.#together);
     this.#sessions = new LegacySessions(this.#core, options, begin);
+    options.ledger?.add({ sessions: () => this.#sessions.live('stdio'), children: () => this.#children() });
     // Elsewhere the first session tells that the server has any.
     if (spec.era === 'legacy') this.#core.warm.refill();
   }
 
   send(request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
-    const reply = new Reply(sink, this.#core.runtime.clock);
+    const { clock } = this.#core.runtime;
+    request.marks?.sent(clock.now());
+    const reply = new Reply(sink, clock);
     const isModern = request.verb === 'POST' && request.era === 'modern';
     const refusal = isModern ? this.#modernPost(request, reply) : this.#sessions.take(request, reply);
     if (refusal !== null) reply.fail(refusal);
@@ -103,7 +110,7 @@ class StdioUpstream implements Upstream {
     const message = { body, envelope, edits };
     switch (place(envelope, ENVELOPE.kind)) {
       case KIND.request:
-        child.request(message, reply, firstByteBoundMs(this.#core.spec, request));
+        child.request(message, reply, firstByteBoundMs(this.#core.spec, request), request.isBackground);
         return null;
       case KIND.notification:
         child.notify(message, reply);
@@ -152,6 +159,15 @@ class StdioUpstream implements Upstream {
       waiting,
       sessions: this.#sessions.size,
     };
+  }
+
+  #children(): LiveChild[] {
+    const { pipes, keep } = this.#core;
+    const common = new Set([...this.#modern.pipes(), ...(this.#together?.keeper.pipes() ?? [])]);
+    return [...pipes].map((pipe) => ({
+      pid: pipe.pid,
+      sharing: common.has(pipe) && keep.sharing !== 'session' ? 'shared' : 'session',
+    }));
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 // runs on all of them; every call ends in exactly one onEnd or onFail, and what it held is back by then.
 import type { Edit } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
+import type { CallMarks } from '../observe/timing.ts';
 
 /** Protocol era: with the initialize handshake (legacy), or with per-request metadata (modern). */
 export type Era = 'legacy' | 'modern';
@@ -47,8 +48,14 @@ export interface UpstreamRequest {
   readonly timeoutMs: number;
   /** A longer reply is of no use: whoever collects one whole gives it up as soon as that is known. Absent: as long as any may be. */
   readonly replyBytesMax?: number;
+  /** True: it is never sent again, whatever the server's own configuration says of repeats. Absent: as that says. */
+  readonly isSentOnce?: boolean;
+  /** True for what the gateway wants for itself and can do without: it starts no process, and keeps none from being ended as unused. Absent: a client wants it. */
+  readonly isBackground?: boolean;
   /** When the client's request came in, as the clock's now() told it; absent: when it was sent here. */
   readonly startedAtMs?: number;
+  /** Hears when it was sent, what it waited for, and when the reply began. Absent: nobody asks. Whoever makes a request of another one hands it on. */
+  readonly marks?: CallMarks | undefined;
   /** Numbers of the replicas that this very request was sent to so far: who chooses among replicas adds to them, and avoids them. Absent: it is sent once. */
   readonly tried?: number[];
 }

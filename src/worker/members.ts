@@ -11,10 +11,13 @@ import type { LegacyCall } from '../bridge/modern-to-legacy/call.ts';
 import { createModernFace, type ModernFaceParts } from '../bridge/modern-to-legacy/face.ts';
 import type { Parking } from '../bridge/modern-to-legacy/park.ts';
 import { CallCell } from '../memory/call-cell.ts';
+import { Ledger } from '../observe/ledger.ts';
 import { withCache } from '../policy/cache.ts';
+import { EndpointPolicies, type RulesByPath } from '../policy/endpoint-policies.ts';
 import { withMirror } from '../policy/mirror.ts';
-import { withPolicies } from '../policy/policies.ts';
-import type { Snapshot } from '../snapshot.ts';
+import { ToolNotes } from '../policy/tool-notes.ts';
+import { withTracing } from '../policy/trace.ts';
+import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import { createUpstream, type UpstreamParts } from '../upstream/create.ts';
 import { sendToHome } from '../upstream/peer.ts';
 import type { PeerLink } from '../upstream/peer-link.ts';
@@ -25,6 +28,12 @@ import type { Upstream } from '../upstream/upstream.ts';
 /** A server, and the cell by which all workers know it. */
 export interface PlacedMember extends Member {
   readonly cell: number;
+  /** The same without policies and kept answers. */
+  readonly bare: Upstream;
+  /** What it tells of itself when somebody looks. */
+  readonly ledger: Ledger;
+  /** What its endpoints say of their calls. */
+  readonly policies: Pick<EndpointPolicies, 'adopt'>;
 }
 
 /** What members are made with besides: `handles` seals what clients are to bring back, `parking` is one for all snapshots. */
@@ -43,14 +52,18 @@ export function createMembers(
   const { sessionsMax, sessionIdleMs, memberTimeoutMs } = snapshot.front;
   const { clock, random } = parts.runtime;
   const places = snapshot.places?.servers ?? cellsInOrder(snapshot.servers);
+  const byName = new Map(former.map((one) => [one.spec.name, one]));
   return snapshot.servers.map((spec, index) => {
     const cells = must(places[index], 'cells of a server');
     const cell = must(cells[0], 'a cell of a server');
-    const before = former.find((one) => one.cell === cell && one.spec.name === spec.name);
+    const had = byName.get(spec.name);
+    const before = had?.cell === cell ? had : undefined;
     if (before !== undefined) return before;
     const { scanner, link } = parts;
     const log = parts.log.with({ server: spec.name });
-    const inner = createUpstream(parts, spec, cells);
+    const ledger = new Ledger(() => clock.wall());
+    const transport = createUpstream({ ...parts, ledger }, spec, cells);
+    const inner = snapshot.tracing === undefined ? transport : withTracing(transport, { spec, scanner });
     const timeoutMs = memberTimeoutMs;
     // A process that belongs to a session heals it; a face sees to the sessions that it has at the server.
     const { target } = spec;
@@ -64,17 +77,53 @@ export function createMembers(
       clock,
       random,
       log,
+      ledger,
       bounds: { sessionsMax, sessionIdleMs },
       modernFace: (face) =>
         createModernFace({ ...face, parking, sealer: handles, away: awayOf(spec.name, link) }),
       legacyFace: createLegacyFace,
     });
     const calls = (): CallCell => new CallCell(parts.memory, cell, parts.worker);
-    const guarded = withPolicies(bridged, { spec, clock, random, scanner, log, cell: calls });
-    const watched = mirrored(parts, spec, guarded);
-    const upstream = withCache(watched, { spec, scanner, clock, random });
-    return { spec, upstream, cell };
+    const notes = new ToolNotes(spec.forwardHeaders.length > 0);
+    const policies = new EndpointPolicies(bridged, { spec, clock, random, scanner, log, notes, cell: calls });
+    policies.adopt(endpointRules(parts, snapshot, index));
+    const watched = mirrored(parts, spec, policies);
+    const cachingOf = (path: string): boolean | null => policies.cachingOf(path);
+    const upstream = withCache(watched, { spec, scanner, clock, random, ledger, cachingOf });
+    return { spec, upstream, bare: bridged, cell, ledger, policies };
   });
+}
+
+/** What the endpoints of a snapshot say of their calls to one of its servers. */
+export function endpointRules(
+  { memory, worker }: Pick<UpstreamParts, 'memory' | 'worker'>,
+  snapshot: Snapshot,
+  server: number,
+): RulesByPath {
+  const { places } = snapshot;
+  return new Map(
+    ruledOf(snapshot).flatMap(({ endpoint: { name, path, members, policy }, index }) => {
+      if (policy === undefined || !members.includes(server)) return [];
+      const slot = places?.endpoints[index] ?? index;
+      const cell = (): CallCell => new CallCell(memory, slot, worker, 'endpoint');
+      return [[path, { name, policy, cell }] as const];
+    }),
+  );
+}
+
+/** Endpoints that have rules, with their places: few of what may be thousands, and every server asks. */
+type Ruled = readonly { readonly endpoint: EndpointSpec; readonly index: number }[];
+
+const ruledBy = new WeakMap<Snapshot, Ruled>();
+
+function ruledOf(snapshot: Snapshot): Ruled {
+  const known = ruledBy.get(snapshot);
+  if (known !== undefined) return known;
+  const ruled = snapshot.endpoints
+    .map((endpoint, index) => ({ endpoint, index }))
+    .filter(({ endpoint }) => endpoint.policy !== undefined);
+  ruledBy.set(snapshot, ruled);
+  return ruled;
 }
 
 /** With copies of requests to another place, if there is to be one. */

@@ -9,6 +9,7 @@ import type { SessionTools } from '../bridge/session.ts';
 import { View } from '../mcp/view.ts';
 import { Aggregate } from '../proxy/aggregate.ts';
 import type { Envelopes } from '../proxy/envelopes.ts';
+import type { ListBounds } from '../proxy/joined-lists.ts';
 import { ListMemory } from '../proxy/list-memory.ts';
 import { Single } from '../proxy/single.ts';
 import type { Target } from '../proxy/target.ts';
@@ -16,10 +17,13 @@ import { type EndpointRoutes, Routes } from '../route/match.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import type { UpstreamParts } from '../upstream/create.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { createMembers, type PlacedMember } from './members.ts';
+import { createMembers, endpointRules, type PlacedMember } from './members.ts';
+import { RollCall } from './roll-call.ts';
 
 /** Name and version that the gateway gives itself where it speaks for many servers. */
 const SELF = Object.freeze({ name: 'sluice', version: '0.1.0' });
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a roster is made of. */
 export interface RosterParts {
@@ -66,6 +70,9 @@ export class Roster {
   readonly #parts: RosterParts;
   readonly #parking: Parking<LegacyCall>;
   readonly #lists: ListMemory;
+  readonly #rollCall: RollCall;
+  /** Of all aggregates, as the snapshot in force says. */
+  readonly #listBounds: Mutable<ListBounds> = { pageSize: LIMITS.pageSize, listGraceMs: LIMITS.listGraceMs };
   #served: Served;
   #prepared: Served | null = null;
   readonly #leftOut = new Map<number, LeftOut>();
@@ -75,11 +82,19 @@ export class Roster {
     this.#parts = parts;
     this.#parking = new Parking(clock, random, snapshot.front);
     this.#lists = new ListMemory(clock, LIMITS.listsKeptBytesMax);
+    this.#bound(snapshot);
     this.#served = this.#make(snapshot, table, null);
+    this.#rollCall = new RollCall(parts.upstreams);
+    this.#callRoll();
   }
 
   get snapshot(): Snapshot {
     return this.#served.snapshot;
+  }
+
+  /** Calls that wait for their clients, of all snapshots. */
+  get parking(): Parking<LegacyCall> {
+    return this.#parking;
   }
 
   get members(): readonly PlacedMember[] {
@@ -138,13 +153,25 @@ export class Roster {
     if (next === null) return null;
     this.#prepared = null;
     this.#served = next;
+    this.#bound(next.snapshot);
+    for (const [index, { policies }] of next.members.entries())
+      policies.adopt(endpointRules(this.#parts.upstreams, next.snapshot, index));
     for (const { target, members, routes, view, isSame } of next.regrouped) {
       if (isSame) target.reroute(routes);
       else target.regroup(members, routes, view);
     }
+    this.#callRoll();
     const leftOut = leftOutBy(before, next);
     this.#leftOut.set(leftOut.epoch, leftOut);
     return leftOut;
+  }
+
+  #callRoll(): void {
+    const { snapshot, members } = this.#served;
+    this.#rollCall.use(
+      snapshot,
+      members.map(({ bare }) => bare),
+    );
   }
 
   /** Ends what a snapshot has left out; `closeMs` bounds it. Returns the paths that lead nowhere any more. */
@@ -160,6 +187,11 @@ export class Roster {
     return [...leftOut.targets.keys()].filter((path) => !targets.has(path));
   }
 
+  #bound({ front }: Snapshot): void {
+    this.#listBounds.pageSize = front.pageSize ?? LIMITS.pageSize;
+    this.#listBounds.listGraceMs = front.listGraceMs ?? LIMITS.listGraceMs;
+  }
+
   // ── one snapshot ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   #make(snapshot: Snapshot, table: SharedArrayBuffer, before: Served | null): Served {
@@ -168,7 +200,8 @@ export class Roster {
     const parts: UpstreamParts = { ...upstreams, onLocal: (name, upstream) => locals.set(name, upstream) };
     const former = before?.members ?? [];
     const members = createMembers(parts, snapshot, { handles, parking: this.#parking }, former);
-    for (const { spec } of members.filter((one) => former.includes(one))) {
+    const stayed = new Set(former);
+    for (const { spec } of members.filter((one) => stayed.has(one))) {
       const local = before?.locals.get(spec.name);
       if (local !== undefined) locals.set(spec.name, local);
     }
@@ -211,13 +244,11 @@ export class Roster {
       ...{ clock: runtime.clock, random: runtime.random },
       ...{ sessionsMax, sessionIdleMs, memberTimeoutMs },
     };
-    const { pageSize = LIMITS.pageSize, listGraceMs = LIMITS.listGraceMs } = front;
     const memory = this.#lists;
     return new Aggregate(members, tools, SELF, {
       ...face,
       memory,
-      pageSize,
-      listGraceMs,
+      listBounds: this.#listBounds,
       sealSession: handles.here,
     });
   }
@@ -237,11 +268,13 @@ function isSameEndpoint(
 }
 
 function leftOutBy(before: Served, next: Served): LeftOut {
-  const members = before.members.filter((one) => !next.members.includes(one));
+  const staying = new Set(next.members);
+  const members = before.members.filter((one) => !staying.has(one));
+  const leaving = new Set(members);
   const hasLost = ({ members: own }: EndpointSpec): boolean =>
     own.some((at) => {
       const member = before.members[at];
-      return member !== undefined && members.includes(member);
+      return member !== undefined && leaving.has(member);
     });
   const targets = new Map([...before.targets].filter(([path, target]) => next.targets.get(path) !== target));
   const lossy = new Set(before.snapshot.endpoints.filter(hasLost).map(({ path }) => path));

@@ -181,6 +181,10 @@ describe('the thread', () => {
       commit: () => Promise.resolve(),
       retire: () => Promise.resolve(),
       renewKeys: () => undefined,
+      inspector: {
+        inspect: () => ({ sessions: [], parked: [], servers: [] }),
+        act: () => 0,
+      },
       peerUp: () => undefined,
       peerDown: () => undefined,
       ...plane,
@@ -193,6 +197,31 @@ describe('the thread', () => {
       ),
     };
   }
+
+  test('what is looked at and what is done is reported, and so is that it cannot be', async () => {
+    const sessions = { sessions: [], parked: [], servers: [] };
+    const fault = (): never => {
+      throw new Error('boom');
+    };
+    const inspector = { inspect: () => sessions, act: () => 3 };
+    const deed = { kind: 'purge-cache', server: null } as const;
+    for (const [parts, reported] of [
+      [
+        inspector,
+        [
+          { kind: 'inspection', inspection: sessions },
+          { kind: 'done', count: 3 },
+        ],
+      ],
+      [{ inspect: fault, act: fault }, [{ kind: 'failed' }, { kind: 'failed' }]],
+    ] as const) {
+      const { take, reports } = taker({ inspector: parts });
+      for (const order of [start, { kind: 'inspect' }, { kind: 'act', deed }] as const) take(order);
+      await settle();
+      await settle();
+      expect(reports.slice(1)).toMatchObject([...reported]);
+    }
+  });
 
   test('regression: every order gets one report, faults and orders out of place included', async () => {
     const fault = (): never => {

@@ -4,6 +4,7 @@ import { encode, orderEdits, splice } from '../../base/bytes.ts';
 import { type Message, raw, span } from '../../mcp/envelope.ts';
 import { paramHeaders } from '../../mcp/mirrored-params.ts';
 import { modernRequestEdits } from '../../mcp/to-legacy.ts';
+import type { CallMarks } from '../../observe/timing.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import { postRequest } from '../member.ts';
@@ -23,6 +24,7 @@ export interface CallStart {
   readonly credentials: string;
   readonly exchangeId: string;
   readonly timeoutMs: number;
+  readonly marks: CallMarks | undefined;
   /** As UpstreamRequest says it; undefined: no bound of its own. */
   readonly replyBytesMax: number | undefined;
 }
@@ -44,7 +46,7 @@ export function isOverHttp({ parts }: LegacySession): boolean {
 
 /** The request of one attempt, and the raw id that its answer bears. */
 export function attemptRequest(
-  { session, message, method, carried, exchangeId, timeoutMs }: CallStart,
+  { session, message, method, carried, exchangeId, timeoutMs, marks }: CallStart,
   { round, retry, level, facts }: AttemptParts,
 ): { readonly request: UpstreamRequest; readonly asked: Uint8Array | null } {
   const { bytes, envelope } = message;
@@ -63,5 +65,5 @@ export function attemptRequest(
     ? { body: bytes, envelope, edits: orderEdits(edits) }
     : scanned(session.parts.scanner, splice(bytes, edits));
   const call = { era: 'modern', headers, session: null, exchangeId, client: session.client } as const;
-  return { request: { ...postRequest(call, draft), timeoutMs }, asked };
+  return { request: { ...postRequest(call, draft), timeoutMs, marks }, asked };
 }

@@ -214,7 +214,7 @@ class LegacyFace implements Face {
     }
     // Tasks of 2025-11-25 have nothing but the name in common with the extension of later revisions.
     if (method.startsWith('tasks/')) return refuse(reply, message, new GatewayError('GW_MCP_METHOD', method));
-    const { headers, exchangeId, timeoutMs, replyBytesMax } = request;
+    const { headers, exchangeId, timeoutMs, replyBytesMax, marks } = request;
     const start: CallStart = {
       session,
       message,
@@ -223,6 +223,7 @@ class LegacyFace implements Face {
       credentials: this.#credentials(request),
       exchangeId,
       timeoutMs,
+      marks,
       replyBytesMax,
     };
     new Call(start, this.#books).run(reply);

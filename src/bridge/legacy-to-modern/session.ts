@@ -63,6 +63,7 @@ export class LegacySession implements StreamSession {
   readonly stream: SessionStream;
   /** Least severe log message that the client wants; null: none was asked for. */
   level: string | null = null;
+  readonly startedAtMs: number;
   usedAtMs: number;
   readonly #calls = new Set<RunningCall>();
   /** Those whose client is away. */
@@ -79,7 +80,8 @@ export class LegacySession implements StreamSession {
     this.profile = profile;
     this.offers = offers;
     this.events = new EventLog(budget);
-    this.usedAtMs = parts.clock.now();
+    this.startedAtMs = parts.clock.now();
+    this.usedAtMs = this.startedAtMs;
     this.stream = new SessionStream(this);
   }
 

@@ -3,6 +3,7 @@
 // number, and end when idle too long.
 import { type ErrorCode, GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import type { LiveSession } from '../../observe/ledger.ts';
 import type { ClientKey } from '../../upstream/upstream.ts';
 import { FACE_SESSION, type FaceParts } from '../face.ts';
 import { EventBudget } from './events.ts';
@@ -18,6 +19,7 @@ export class LegacySessions {
 
   constructor(parts: FaceParts) {
     this.#parts = parts;
+    parts.ledger?.add({ sessions: () => this.#live() });
   }
 
   get size(): number {
@@ -76,6 +78,18 @@ export class LegacySessions {
         this.end(session, new GatewayError('GW_SESSION_UNKNOWN', 'it was idle for too long'));
       else session.sweep(nowMs - LIMITS.resumeKeptMs);
     }
+  }
+
+  #live(): LiveSession[] {
+    const servers = [this.#parts.spec.name];
+    return this.all().map((session) => ({
+      ...{ self: session, kind: 'bridged', servers },
+      endpoint: session.client.endpoint,
+      startedAtMs: session.startedAtMs,
+      lastUsedAtMs: session.usedAtMs,
+      running: session.running,
+      end: () => this.end(session, new GatewayError('GW_SESSION_ENDED')),
+    }));
   }
 
   all(): readonly LegacySession[] {

@@ -75,6 +75,14 @@ export class LegacyCall implements Parkable, PassageOwner, ReplyOwner {
     return must(this.#requested, 'what a call that waits was asked for');
   }
 
+  get endpoint(): string {
+    return this.request.client.endpoint;
+  }
+
+  get asked(): readonly string[] {
+    return this.#questions.methods;
+  }
+
   start(): void {
     this.#passage.start();
   }

@@ -52,6 +52,7 @@ class ModernFace implements Face {
     this.#parts = parts;
     this.#pool = new SessionPool({ scanner, clock, log, inner }, spec, bounds);
     this.#listens = new Listens(this.#pool, scanner);
+    parts.ledger?.add({ sessions: () => this.#pool.live() });
     const { name: server, totalTimeoutMs } = spec;
     const caching = cachingOf(spec);
     const pool = this.#pool;
@@ -134,10 +135,13 @@ class ModernFace implements Face {
     this.#pool.sweep();
   }
 
-  async close(_withinMs: number): Promise<void> {
+  async close(withinMs: number): Promise<void> {
+    const { parking } = this.#parts;
     this.#listens.close();
-    this.#parts.parking.clear(this.#tools);
-    await this.#pool.close();
+    parking.clear(this.#tools);
+    await this.#pool.close(withinMs);
+    // What was asked meanwhile has nobody to come back to either.
+    parking.clear(this.#tools);
   }
 }
 

@@ -12,12 +12,22 @@ export interface Parkable {
   /** The face that it is a call of: a server that was reconfigured has another one. */
   readonly face: object;
   readonly requested: Requested;
+  readonly method: string;
+  /** Path that its client came by. */
+  readonly endpoint: string;
+  /** Methods of what its server asked. */
+  readonly asked: readonly string[];
   /** Nobody came back in time. */
   expire(): void;
 }
 
-interface Place {
+/** A call that waits; the time is the clock's, in ms. */
+export interface Parked {
   readonly call: Parkable;
+  readonly sinceMs: number;
+}
+
+interface Place extends Parked {
   readonly timer: TimerId;
 }
 
@@ -51,6 +61,20 @@ export class Parking<Call extends Parkable> {
     return this.#bounds.parkedMs;
   }
 
+  /** Every call that waits, for somebody who looks. */
+  all(): readonly Parked[] {
+    return [...this.#places.values()];
+  }
+
+  /** Ends one of all() as if nobody had come back in time; false when it waits no more. */
+  end(parked: Parked): boolean {
+    const found = [...this.#places].find(([, place]) => place === parked);
+    if (found === undefined) return false;
+    this.forget(found[0]);
+    parked.call.expire();
+    return true;
+  }
+
   /** Lets a call wait; its id, or GW_BRIDGE_PARKED when too many do. */
   park(call: Call): string | GatewayError {
     const { parkedMax, parkedMs } = this.#bounds;
@@ -61,7 +85,7 @@ export class Parking<Call extends Parkable> {
       this.#places.delete(id);
       call.expire();
     });
-    this.#places.set(id, { call, timer });
+    this.#places.set(id, { call, timer, sinceMs: this.#clock.now() });
     return id;
   }
 

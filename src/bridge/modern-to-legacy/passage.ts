@@ -9,7 +9,8 @@ import { METHOD } from '../../mcp/protocol.ts';
 import type { TimerId } from '../../runtime/runtime.ts';
 import { KIND } from '../../scan/contract.ts';
 import type { Upstream, UpstreamRequest } from '../../upstream/upstream.ts';
-import { ownHeadersOf, type SessionPool } from './pool.ts';
+import { ownHeadersOf } from './client-headers.ts';
+import type { SessionPool } from './pool.ts';
 import { Preparation, toolOf } from './preparation.ts';
 import type { Break, Listener, ReadingTools, ReplyReader } from './reading.ts';
 import { LOST_MAX, MAY_ASK, mayRepeat, REPEAT_MS, RESUME_MS, waitOf } from './repeat.ts';
@@ -268,7 +269,7 @@ export class Passage implements SessionCall {
   }
 
   #mayRepeat(error: GatewayError): boolean {
-    if (this.#hasRepeated || this.#hasAsked) return false;
+    if (this.#hasRepeated || this.#hasAsked || this.#owner.request.isSentOnce === true) return false;
     const facts = this.#session?.facts;
     const tool = toolOf(this.#owner.request);
     if (facts === undefined || facts.isSentOnce(tool) || (facts.isBounded && !this.#hasTold)) return false;

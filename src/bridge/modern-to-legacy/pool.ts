@@ -6,11 +6,13 @@ import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { objectAt, raw } from '../../mcp/envelope.ts';
 import { legacyCapabilities } from '../../mcp/to-modern.ts';
+import type { LiveSession } from '../../observe/ledger.ts';
 import type { TimerId } from '../../runtime/runtime.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
 import type { ServerSpec } from '../../upstream/spec.ts';
 import type { UpstreamRequest } from '../../upstream/upstream.ts';
 import type { FaceBounds } from '../face.ts';
+import { credentialsOf } from './client-headers.ts';
 import { ToolFacts } from './facts.ts';
 import { type Refusal, refusalOf } from './reply.ts';
 import { canBeAsked, UpstreamSession } from './session.ts';
@@ -41,15 +43,11 @@ interface Group {
   readonly facts: ToolFacts;
 }
 
-/** Headers of a request that do not stand for its client. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([
-  'accept',
-  'last-event-id',
-  'x-request-id',
-  'traceparent',
-  'tracestate',
-  'baggage',
-]);
+/** Where a session belongs, and since when, on the clock. */
+interface Home {
+  readonly group: Group;
+  readonly sinceMs: number;
+}
 
 /** Spellings of capability sets that are remembered; clients have one each. */
 const SPELLINGS_MAX = 256;
@@ -61,13 +59,15 @@ export class SessionPool implements SessionSource {
   readonly #spec: ServerSpec;
   readonly #bounds: FaceBounds;
   readonly #groups = new Map<string, Group>();
-  readonly #homes = new Map<UpstreamSession, Group>();
+  readonly #homes = new Map<UpstreamSession, Home>();
   /** Raw capabilities → what `initialize` declares, in one spelling. */
   readonly #declared = new Map<
     string,
     { readonly key: string; readonly capabilities: Record<string, unknown> }
   >();
   #isClosing = false;
+  /** Sessions that end once their calls have, and who waits for that. */
+  readonly #leaving = new Map<UpstreamSession, () => void>();
 
   constructor(tools: SessionTools, spec: ServerSpec, bounds: FaceBounds) {
     this.#tools = tools;
@@ -109,8 +109,9 @@ export class SessionPool implements SessionSource {
   /** A call is over: its session serves the next that waits. */
   giveBack(session: UpstreamSession): void {
     session.usedAtMs = this.#tools.clock.now();
-    const group = this.#homes.get(session);
+    const group = this.#homes.get(session)?.group;
     if (group === undefined || session.calls.size > 0) return;
+    this.#leaving.get(session)?.();
     const next = group.waiting.shift();
     if (next === undefined) return;
     this.#tools.clock.cancel(next.timer);
@@ -182,7 +183,7 @@ export class SessionPool implements SessionSource {
     // Making room may have taken the group's last session, and the group with it.
     this.#groups.set(group.key, group);
     group.sessions.push(session);
-    this.#homes.set(session, group);
+    this.#homes.set(session, { group, sinceMs: session.usedAtMs });
     return session;
   }
 
@@ -198,7 +199,7 @@ export class SessionPool implements SessionSource {
       const count = isFull ? `${all.length} sessions` : `${own.length} sessions of this client`;
       return new GatewayError('GW_SESSION_LIMIT', `${count} at "${this.#spec.name}" are in use`);
     }
-    this.#end(oldest);
+    void this.#end(oldest);
     return null;
   }
 
@@ -230,16 +231,30 @@ export class SessionPool implements SessionSource {
     return () => void withdraw();
   }
 
+  /** Every session, for somebody who looks. */
+  live(): LiveSession[] {
+    const servers = [this.#spec.name];
+    return [...this.#homes].map(([session, { sinceMs }]) => ({
+      ...{ self: session, kind: 'bridged', servers },
+      endpoint: session.owner.client.endpoint,
+      startedAtMs: sinceMs,
+      lastUsedAtMs: session.usedAtMs,
+      running: session.calls.size,
+      end: () => void this.#end(session),
+    }));
+  }
+
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #end(session: UpstreamSession): void {
-    const group = this.#homes.get(session);
+  #end(session: UpstreamSession): Promise<void> {
+    const group = this.#homes.get(session)?.group;
     this.#homes.delete(session);
+    this.#leaving.delete(session);
     if (group !== undefined) {
       group.sessions.splice(group.sessions.indexOf(session), 1);
       if (group.sessions.length === 0 && group.waiting.length === 0) this.#groups.delete(group.key);
     }
-    void session.close();
+    return session.close();
   }
 
   /** Ends what has been idle for too long. */
@@ -247,46 +262,31 @@ export class SessionPool implements SessionSource {
     const oldest = this.#tools.clock.now() - this.#bounds.sessionIdleMs;
     for (const group of [...this.#groups.values()]) {
       for (const session of [...group.sessions])
-        if (session.idle && session.usedAtMs < oldest) this.#end(session);
+        if (session.idle && session.usedAtMs < oldest) void this.#end(session);
       if (group.sessions.length === 0 && group.waiting.length === 0) this.#groups.delete(group.key);
     }
   }
 
-  /** Ends every session, here and at the server. */
-  async close(): Promise<void> {
+  /** Takes no more calls, and ends every session here and at the server: as soon as it has no calls, and at the latest after `withinMs`. */
+  async close(withinMs: number): Promise<void> {
     this.#isClosing = true;
-    const groups = [...this.#groups.values()];
-    this.#groups.clear();
-    this.#homes.clear();
-    for (const { waiting, taker } of groups.flatMap((group) =>
-      group.waiting.map((one) => ({ waiting: one, taker: one.taker })),
-    )) {
-      this.#tools.clock.cancel(waiting.timer);
+    for (const { timer, taker } of [...this.#groups.values()].flatMap(({ waiting }) => waiting.splice(0))) {
+      this.#tools.clock.cancel(timer);
       taker.onNone(refusalOf(new GatewayError('GW_UPSTREAM_CLOSING')));
     }
-    await Promise.all(groups.flatMap((group) => group.sessions.map((session) => session.close())));
+    await Promise.all([...this.#homes.keys()].map((session) => this.#leave(session, withinMs)));
   }
-}
 
-/** Headers that stand for a client at the server: what the configuration lets pass of its own. */
-export function credentialsOf({ headers }: UpstreamRequest): string[] {
-  const credentials: string[] = [];
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] ?? '';
-    if (!OWN_HEADERS.has(name) && !name.startsWith('mcp-')) credentials.push(name, headers[i + 1] ?? '');
+  async #leave(session: UpstreamSession, withinMs: number): Promise<void> {
+    if (session.calls.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = this.#tools.clock.after(withinMs, resolve);
+      this.#leaving.set(session, resolve);
+      await promise;
+      this.#tools.clock.cancel(timer);
+    }
+    await this.#end(session);
   }
-  return credentials;
-}
-
-/** Headers of one request alone that its server may see as well: correlation and trace context. */
-export function ownHeadersOf({ headers }: UpstreamRequest): string[] {
-  const own: string[] = [];
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] ?? '';
-    if (name !== 'accept' && name !== 'last-event-id' && OWN_HEADERS.has(name))
-      own.push(name, headers[i + 1] ?? '');
-  }
-  return own;
 }
 
 /** The same value with keys in one order. */

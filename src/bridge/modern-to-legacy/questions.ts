@@ -14,6 +14,7 @@ interface Question {
   readonly key: string;
   /** A value of KINDS. */
   readonly kind: string;
+  readonly method: string;
   /** True when its key is the server's own word for it. */
   readonly isNamed: boolean;
   /** The server's own id, as it spells it. */
@@ -44,6 +45,11 @@ export class Questions {
     return this.#open.size;
   }
 
+  /** Methods of the open ones. */
+  get methods(): readonly string[] {
+    return [...this.#open.values()].map(({ method }) => method);
+  }
+
   /** Takes a server's request. Returns why the client cannot be asked, or null. */
   take(message: Message, capabilities: Capabilities): string | null {
     const { bytes, envelope } = message;
@@ -61,7 +67,7 @@ export class Questions {
     const key = name ?? this.#freshKey(kind);
     const request = inputRequest(message, method);
     if (this.#bytes + id.length + request.length > LIMITS.bodyBytesMax) return 'its questions are too large';
-    this.#open.set(key, { key, kind, isNamed: name !== null, id, request });
+    this.#open.set(key, { key, kind, method, isNamed: name !== null, id, request });
     return null;
   }
 

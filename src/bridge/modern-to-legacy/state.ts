@@ -8,7 +8,7 @@ import { ENVELOPE } from '../../scan/contract.ts';
 import type { Home } from '../../snapshot.ts';
 import type { ClientKey, UpstreamRequest } from '../../upstream/upstream.ts';
 import type { Handles } from '../handles.ts';
-import { credentialsOf } from './pool.ts';
+import { credentialsOf } from './client-headers.ts';
 
 /** What seals and opens states: a worker's Handles. */
 export type StateSealer = Pick<Handles, 'sealState' | 'openState' | 'placeOf'>;

@@ -96,7 +96,7 @@ export class Talk {
   /** Posts a client's request; `more` are headers that only this one bears. */
   post(draft: Draft, request: UpstreamRequest, more: readonly string[], reader: ReplyReader): void {
     const call = this.#callOf(more, ACCEPT, request.exchangeId);
-    const own = { ...postRequest(call, draft), timeoutMs: request.timeoutMs };
+    const own = { ...postRequest(call, draft), timeoutMs: request.timeoutMs, marks: request.marks };
     if (request.replyBytesMax !== undefined) reader.bytesMax = request.replyBytesMax;
     reader.start(this.#tools.inner.send(own, reader));
   }

@@ -249,6 +249,28 @@ describe('memory', () => {
     expect(opened).toBe(3);
   });
 
+  test('regression: what nobody shows any more is forgotten in time, however few there are; what is in use stays', async () => {
+    const { sim, ring, handle } = world();
+    const asked: string[] = [];
+    const { seal, open } = sim.aead;
+    const counting: typeof open = (key, nonce, sealed, bound) => {
+      const plain = open(key, nonce, sealed, bound);
+      asked.push(plain === null ? '' : new TextDecoder().decode(plain).slice(-4));
+      return plain;
+    };
+    const sealer = new Sealer({ ...sim, aead: { seal, open: counting } }, ring);
+    const used = sealer.seal({ ...handle, inner: 'used' }, AT);
+    const left = sealer.seal({ ...handle, inner: 'left' }, AT);
+    for (let n = 0; n < 12; n++) {
+      await sim.advance(LIMITS.handlesRememberedMs / 4);
+      sealer.seal({ ...handle, inner: `${n}` }, AT);
+      expect(sealer.open(used, AT)?.inner).toBe('used');
+    }
+    expect(asked).toEqual([]);
+    expect(sealer.open(left, AT)?.inner).toBe('left');
+    expect(asked).toEqual(['left']);
+  });
+
   test('a handle of a giant id is opened anew each time, and right each time', () => {
     const { sealer, handle } = world();
     const giant = { ...handle, inner: 'x'.repeat(10_000) };

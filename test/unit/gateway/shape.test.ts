@@ -62,3 +62,13 @@ test('what caches did adds up', () => {
   expect(upstreams.b?.cache).toEqual(cache);
   expect(upstreams.c?.cache).toBeUndefined();
 });
+
+test('a registry has room for as many servers as it may get, within bounds of addresses however many workers there are', () => {
+  const { upstreams, endpoints } = memoryShape(snapshot, 2, 10_000);
+  expect([upstreams, endpoints]).toEqual([10_001, 10_002]);
+  for (const workers of [1, 8, WORKERS_MAX]) {
+    const shape = memoryShape(snapshot, workers, 100_000);
+    expect(shape.endpoints).toBeGreaterThanOrEqual(LIMITS.reloadCellsMin);
+    expect(planMemory(shape).bytes).toBeLessThan(4 * LIMITS.registryRoomBytesMax);
+  }
+});

@@ -2,8 +2,16 @@
 // Runs src/memory/journal.ts on one thread; test/property/cells-threads.test.ts reads while another writes.
 import { describe, expect, test } from 'bun:test';
 import { decode, EMPTY, encode } from '../../../src/base/bytes.ts';
-import { type JournalEntry, JournalWriter, readJournal, readJournals } from '../../../src/memory/journal.ts';
-import { JOURNAL, JOURNAL_WORD, journalPlace } from '../../../src/memory/layout.ts';
+import { numberOfError } from '../../../src/base/error-numbers.ts';
+import {
+  blankEntry,
+  type JournalEntry,
+  JournalWriter,
+  readJournal,
+  readJournals,
+} from '../../../src/memory/journal.ts';
+import { JOURNAL, JOURNAL_WORD } from '../../../src/memory/journal-layout.ts';
+import { journalPlace } from '../../../src/memory/layout.ts';
 import { createMemory, type PlaneMemory } from '../../../src/memory/memory.ts';
 
 const BODY = encode('{"method":"tools/call","params":{"name":"écho"}}');
@@ -15,12 +23,13 @@ function make(): PlaneMemory {
 
 function entry(parts: Partial<JournalEntry> = {}): JournalEntry {
   return {
-    wallMs: 1_790_000_000_000.5,
-    durationUs: 1_234.5,
-    status: 200,
-    outcome: 2,
-    endpoint: 7,
+    ...blankEntry(),
+    ...{ wallMs: 1_790_000_000_000.5, durationUs: 1_234.5, status: 200, outcome: 2, endpoint: 7 },
+    ...{ server: 3, replica: 1, sends: 2, isCached: true, replyBytes: 3_000_000_000 },
+    ...{ gatewayUs: 200.5, queueUs: 30, connectUs: 4, upstreamUs: 1_000 },
+    errorNumber: numberOfError('GW_UPSTREAM_TIMEOUT'),
     method: 'tools/call',
+    trace: '4bf92f3577b34da6a3ce929d0e0e4736',
     id: 'abc-1',
     body: BODY,
     nameStart: NAME_START,
@@ -36,14 +45,19 @@ describe('one journal', () => {
     expect(readJournal(memory, 1, 10)).toEqual([
       {
         worker: 1,
+        ordinal: 0,
         wallMs: 1_790_000_000_000.5,
         durationUs: 1_234.5,
         status: 200,
         outcome: 2,
         endpoint: 7,
+        ...{ server: 3, replica: 1, sends: 2, isCached: true, errorCode: 'GW_UPSTREAM_TIMEOUT' },
+        ...{ gatewayUs: 200.5, queueUs: 30, connectUs: 4, upstreamUs: 1_000 },
+        ...{ requestBytes: BODY.length, replyBytes: 3_000_000_000 },
         method: 'tools/call',
         name: 'écho',
         id: 'abc-1',
+        trace: '4bf92f3577b34da6a3ce929d0e0e4736',
         body: BODY,
       },
     ]);
@@ -72,7 +86,8 @@ describe('one journal', () => {
     expect(cut?.method).toBe(`x${'é'.repeat(31)}`);
     expect(cut?.id).toBe('i'.repeat(JOURNAL.idBytesMax));
     expect(cut?.name).toBe('n'.repeat(JOURNAL.nameBytesMax));
-    expect(cut?.body.length).toBe(512 - 64 - 63 - 96 - 48);
+    expect(cut?.trace).toHaveLength(JOURNAL.traceBytesMax);
+    expect(cut?.body.length).toBe(512 - 128 - 63 - 96 - 48 - 32);
     expect([before?.status, before && decode(before.body)]).toEqual([2, decode(BODY)]);
     journal.write(entry({ method: '', id: '', body: EMPTY, nameStart: -1, nameEnd: -1 }));
     expect(readJournal(memory, 0, 1)).toMatchObject([{ method: '', name: '', id: '', body: EMPTY }]);

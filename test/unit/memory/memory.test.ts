@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test';
 import { HEADER, LINE_BYTES, MAGIC, planMemory } from '../../../src/memory/layout.ts';
 import { attachMemory, createMemory, sharedOf, soloShape } from '../../../src/memory/memory.ts';
 
-const SHAPE = { workers: 3, upstreams: 4, endpoints: 2, ringBytes: 4096, journalRecords: 16 };
+const SHAPE = { workers: 3, upstreams: 4, endpoints: 2, ringBytes: 4096, journalRecords: 16, tools: 8 };
 const WALL_MS = 1_790_000_123_456;
 
 describe('memory', () => {

@@ -14,6 +14,7 @@ import {
   refusal,
 } from '../../fixtures/cache-world.ts';
 import { eventOf, eventStream, json, jsonOf } from '../../fixtures/lab.ts';
+import { stdioSpec } from '../../fixtures/stdio-world.ts';
 import { codeOf } from '../upstream/http-world.ts';
 
 const LIST: Question = { method: 'tools/list' };
@@ -699,6 +700,29 @@ describe('what the server tells of changes', () => {
     world.upstream.sweep?.();
     expect(open.isAborted).toBe(true);
     expect(world.stats.entries).toBe(0);
+  });
+
+  test('regression: the stream is the gateway’s own wish, and ends when a process has been of use to nobody for idleMs', async () => {
+    const { target } = stdioSpec('played', [], {}, { idleMs: 60_000 });
+    const world = new CacheWorld({}, 1, target);
+    world.script = (sent, index) => answer(sent, { n: index, ttlMs: 80_000_000 });
+    await guarded(world, LIST);
+    const open = world.listen;
+    expect(open.request.isBackground).toBe(true);
+    await world.settle(50_000);
+    await world.ask({ method: 'tools/call', params: { name: 'x' } });
+    await world.settle(50_000);
+    const { hits } = world.stats;
+    // An answer that is kept asks nothing of the process.
+    await world.ask(LIST);
+    expect(world.stats.hits).toBe(hits + 1);
+    world.upstream.sweep?.();
+    expect(open.isAborted).toBe(false);
+    await world.settle(11_000);
+    world.upstream.sweep?.();
+    expect([open.isAborted, world.stats.entries]).toEqual([true, 0]);
+    await guarded(world, LIST);
+    expect(world.listen.isAborted).toBe(false);
   });
 
   test('the gateway lets go of the server: its streams end', async () => {

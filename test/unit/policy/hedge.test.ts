@@ -1,6 +1,7 @@
 // Second requests beside slow ones: when there is one, who wins, what becomes of the other.
 // Runs the policies over a scripted server on a simulated clock.
 import { describe, expect, test } from 'bun:test';
+import { withPolicies } from '../../../src/policy/policies.ts';
 import { withReplicas } from '../../../src/upstream/balance.ts';
 import { createFakeUpstream, type FakeReply, type FakeUpstream } from '../../../src/upstream/fake.ts';
 import type { PolicySpec } from '../../../src/upstream/spec.ts';
@@ -74,7 +75,7 @@ describe('a second request', () => {
 
   test('none where it is off; a tool may say otherwise', async () => {
     const off = new PolicyWorld({ policy: { retries: NO_RETRIES } });
-    expect(off.upstream).toBe(off.fake);
+    expect(withPolicies(off.fake, off.parts)).toBe(off.fake);
     const hedge = { ...HEDGE, enabled: false };
     const world = await knowing('reader', { hedge, tools: [{ pattern: 'reader', hedge: true }] });
     const before = nowOn(world, { delayMs: 900 }, {});

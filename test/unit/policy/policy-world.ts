@@ -1,14 +1,16 @@
 // A world of one test for the policies around a server: a scripted server, a clock that the test moves, requests of both eras.
-// Called by test/unit/policy/. Promises: the policies are those of policy/policies.ts in their order; executions are what the script was asked.
+// Called by test/unit/policy/. Promises: the policies are those of policy/policies.ts in their order, of endpoints where a test adopts some; executions are what the script was asked.
 import type { ErrorCode } from '../../../src/base/errors.ts';
 import { CallCell } from '../../../src/memory/call-cell.ts';
 import { createMemory, soloShape } from '../../../src/memory/memory.ts';
 import { createLog } from '../../../src/observe/log.ts';
-import { withPolicies } from '../../../src/policy/policies.ts';
+import { EndpointPolicies } from '../../../src/policy/endpoint-policies.ts';
+import type { PolicyParts } from '../../../src/policy/policies.ts';
+import { ToolNotes } from '../../../src/policy/tool-notes.ts';
 import { createSimRuntime } from '../../../src/runtime/sim.ts';
 import { portableScanner } from '../../../src/scan/portable.ts';
 import { createFakeUpstream, type FakeReply, type FakeSent } from '../../../src/upstream/fake.ts';
-import type { HttpTarget, PolicySpec, ServerSpec } from '../../../src/upstream/spec.ts';
+import type { EndpointPolicySpec, HttpTarget, PolicySpec, ServerSpec } from '../../../src/upstream/spec.ts';
 import type { Upstream, UpstreamCall, UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { Caught, modern, type RequestParts, requestOf } from '../../fixtures/stdio-world.ts';
 import { httpSpec, target } from '../upstream/http-world.ts';
@@ -66,8 +68,9 @@ export function outcomeOf(caught: Caught): unknown {
 export class PolicyWorld {
   readonly sim = createSimRuntime({ seed: 7 });
   readonly scanner = portableScanner();
-  readonly memory = createMemory(soloShape(1, 0), this.sim.clock.wall());
+  readonly memory = createMemory(soloShape(1, 2), this.sim.clock.wall());
   readonly cell = new CallCell(this.memory, 0, 0);
+  readonly endpointCells = [0, 1].map((slot) => new CallCell(this.memory, slot, 0, 'endpoint'));
   /** What the server does with each request but lists; a list is answered at once. */
   script: (sent: FakeSent, index: number) => FakeReply = (sent) => answer(sent);
   #asked = 0;
@@ -80,18 +83,21 @@ export class PolicyWorld {
     },
   });
   isListed = true;
-  readonly upstream: Upstream;
+  readonly parts: PolicyParts;
+  readonly upstream: EndpointPolicies;
 
   constructor(parts: WorldParts = {}) {
     const spec = httpSpec({}, { ...parts.spec, policy: { ...POLICY, ...parts.policy } });
-    this.upstream = withPolicies(parts.server?.(this) ?? this.fake, {
+    this.parts = {
       spec,
       clock: this.sim.clock,
       random: this.sim.random,
       scanner: this.scanner,
       log: createLog('silent', { write: () => undefined, wall: () => 0 }),
       cell: () => this.cell,
-    });
+      notes: new ToolNotes(spec.forwardHeaders.length > 0),
+    };
+    this.upstream = new EndpointPolicies(parts.server?.(this) ?? this.fake, this.parts);
   }
 
   /** Requests that the server was asked to do, lists aside, oldest first. */
@@ -113,6 +119,18 @@ export class PolicyWorld {
   send(request: UpstreamRequest): { readonly caught: Caught; readonly call: UpstreamCall } {
     const caught = new Caught();
     return { caught, call: this.upstream.send(request, caught) };
+  }
+
+  /** Endpoints by their paths have these policies; `cells` counts their calls. */
+  adopt(
+    policies: Readonly<Record<string, EndpointPolicySpec>>,
+    cells: readonly CallCell[] = this.endpointCells,
+  ): void {
+    const rules = Object.entries(policies).map(([path, policy], at) => {
+      const cell = (): CallCell => cells[at] ?? this.cell;
+      return [path, { name: path.slice('/mcp/'.length), policy, cell }] as const;
+    });
+    this.upstream.adopt(new Map(rules));
   }
 
   /** Calls a tool and waits until it is over, for `ms` at most. */

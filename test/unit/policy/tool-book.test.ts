@@ -1,10 +1,11 @@
 // What is known of tools: rules and patterns, what lists say, to whom, and how much of it is kept.
-// Runs src/policy/tool-book.ts, list-ear.ts and mcp/glob.ts.
+// Runs src/policy/tool-book.ts, tool-notes.ts, list-ear.ts and mcp/glob.ts.
 import { describe, expect, test } from 'bun:test';
 import { encode } from '../../../src/base/bytes.ts';
 import { readMessage } from '../../../src/mcp/envelope.ts';
 import { fits, isPlain } from '../../../src/mcp/glob.ts';
 import { ToolBook } from '../../../src/policy/tool-book.ts';
+import { ToolNotes } from '../../../src/policy/tool-notes.ts';
 import { portableScanner } from '../../../src/scan/portable.ts';
 import type { UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { modern, requestOf } from '../../fixtures/stdio-world.ts';
@@ -24,7 +25,7 @@ function asker(principal = '', headers: readonly string[] = []): UpstreamRequest
 }
 
 const book = (forwardHeaders: readonly string[] = [], notesMax?: number): ToolBook =>
-  new ToolBook({ policy: POLICY, forwardHeaders }, notesMax);
+  new ToolBook({ policy: POLICY }, new ToolNotes(forwardHeaders.length > 0, notesMax));
 
 describe('patterns', () => {
   const rows: readonly [string, string, boolean][] = [
@@ -65,7 +66,7 @@ describe('patterns', () => {
       { pattern: 'a*', retries: 2 },
       { pattern: 'ab', retries: 3 },
     ];
-    const rules = new ToolBook({ policy: { ...POLICY, tools }, forwardHeaders: [] });
+    const rules = new ToolBook({ policy: { ...POLICY, tools } }, new ToolNotes(false));
     expect(['ab', 'abc', 'x', 'abc'].map((name) => rules.rule(name)?.retries)).toEqual([3, 1, 1, 1]);
     for (let n = 0; n < 2_500; n++) expect(rules.rule(`tool-${n}`)?.retries).toBe(1);
     expect(book().rule('x')).toBeNull();
@@ -75,22 +76,22 @@ describe('patterns', () => {
 describe('lists', () => {
   test('say which tools may be called twice; a later list corrects an earlier one', () => {
     const known = book();
-    known.learn(asker(), listed(['a', 'b']));
+    known.notes.learn(asker(), listed(['a', 'b']));
     expect(['a', 'b', 'c'].map((name) => known.mayCallTwice(asker(), name))).toEqual([true, true, false]);
-    known.learn(asker(), listed(['a'], { idempotentHint: false, readOnlyHint: false }));
+    known.notes.learn(asker(), listed(['a'], { idempotentHint: false, readOnlyHint: false }));
     expect(['a', 'b'].map((name) => known.mayCallTwice(asker(), name))).toEqual([false, true]);
-    known.learn(asker(), listed(['a'], { idempotentHint: true }));
+    known.notes.learn(asker(), listed(['a'], { idempotentHint: true }));
     expect(known.mayCallTwice(asker(), 'a')).toBe(true);
   });
 
   test('hints that are no booleans say nothing, nor do results that are none', () => {
     const known = book();
     for (const odd of [null, 7, 'readOnlyHint', [true], { readOnlyHint: 'true' }, { readOnlyHint: 1 }, {}])
-      known.learn(asker(), listed(['a'], odd));
+      known.notes.learn(asker(), listed(['a'], odd));
     expect(known.mayCallTwice(asker(), 'a')).toBe(false);
     for (const result of ['[]', '{}', '{"tools":7}', '{"tools":[7,{"name":7},{}]}', '7']) {
       const message = readMessage(scanner, encode(`{"jsonrpc":"2.0","id":1,"result":${result}}`));
-      if ('bytes' in message) known.learn(asker(), message);
+      if ('bytes' in message) known.notes.learn(asker(), message);
     }
     expect(known.mayCallTwice(asker(), '')).toBe(false);
   });
@@ -100,24 +101,24 @@ describe('lists', () => {
     const same = ['traceparent', '00-2', 'authorization', 'Bearer a'];
     const other = ['authorization', 'Bearer b'];
     const known = book(['authorization']);
-    known.learn(asker('p', own), listed(['a']));
+    known.notes.learn(asker('p', own), listed(['a']));
     const asks = [asker('p', own), asker('p', same), asker('p', other), asker('q', own), asker('p')];
     expect(asks.map((one) => known.mayCallTwice(one, 'a'))).toEqual([true, true, false, false, false]);
   });
 
   test('are kept up to a bound: who was listed first is forgotten first', () => {
     const known = book([], 10);
-    known.learn(asker('first'), listed(['a', 'b', 'c', 'd']));
-    known.learn(asker('second'), listed(['a', 'b', 'c', 'd']));
-    known.learn(asker('third'), listed(['a', 'b', 'c', 'd']));
+    known.notes.learn(asker('first'), listed(['a', 'b', 'c', 'd']));
+    known.notes.learn(asker('second'), listed(['a', 'b', 'c', 'd']));
+    known.notes.learn(asker('third'), listed(['a', 'b', 'c', 'd']));
     const knows = (principal: string): boolean => known.mayCallTwice(asker(principal), 'd');
     expect(['first', 'second', 'third'].map(knows)).toEqual([false, true, true]);
-    known.learn(asker('big'), listed(Array.from({ length: 30 }, (_, n) => `t${n}`)));
+    known.notes.learn(asker('big'), listed(Array.from({ length: 30 }, (_, n) => `t${n}`)));
     const kept = Array.from({ length: 30 }, (_, n) => known.mayCallTwice(asker('big'), `t${n}`));
     expect(kept.filter(Boolean).length).toBe(10);
-    for (let n = 0; n < 3_000; n++) known.learn(asker(`nobody-${n}`), listed([]));
+    for (let n = 0; n < 3_000; n++) known.notes.learn(asker(`nobody-${n}`), listed([]));
     expect(known.mayCallTwice(asker('big'), 't0')).toBe(false);
-    known.learn(asker('big'), listed(['t0']));
+    known.notes.learn(asker('big'), listed(['t0']));
     expect(known.mayCallTwice(asker('big'), 't0')).toBe(true);
   });
 });

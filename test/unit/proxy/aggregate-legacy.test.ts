@@ -50,6 +50,15 @@ describe('lost sessions of a member', () => {
     expect(lab.asked('a', 'notifications/initialized').length).toBe(2);
   });
 
+  test('regression: a call that runs while its member’s session is ended is not sent again: it may have been executed', async () => {
+    const lab = new Lab({ servers: { a: forgetful('a', ['a-s1'], { fail: 'GW_SESSION_ENDED' }) } });
+    const session = await lab.initialize();
+    const seen = lab.post(call(1, 'a__x'), { session });
+    await lab.sim.advance(10);
+    expect([seen.status, seen.exchange.errorCode]).toEqual([502, 'GW_UPSTREAM_CLOSED']);
+    expect(lab.asked('a', 'tools/call').length).toBe(1);
+  });
+
   test('regression: a healed session is not busy for ever, and is swept when idle', async () => {
     const lab = new Lab({ servers: { a: forgetful('a', ['a-s1']) } });
     const session = await lab.initialize();
@@ -61,6 +70,52 @@ describe('lost sessions of a member', () => {
     expect(lab.target.sessions).toBe(0);
     await lab.sim.advance(10);
     expect(lab.fake('a').sent.at(-1)).toMatchObject({ verb: 'DELETE', session: 'a-s2' });
+  });
+
+  test('regression: a session is idle from the end of its last call on, and not from its beginning', async () => {
+    const lab = new Lab({
+      servers: { a: legacyScript('a', (message) => ({ ...textResult(message, 'late'), delayMs: 59_000 })) },
+    });
+    const session = await lab.initialize();
+    const seen = lab.post(call(1, 'a__x'), { session });
+    await lab.sim.advance(59_500);
+    expect(seen.text).toContain('late');
+    await lab.sim.advance(59_000);
+    lab.target.sweep();
+    expect(lab.target.sessions).toBe(1);
+    await lab.sim.advance(2_000);
+    lab.target.sweep();
+    expect(lab.target.sessions).toBe(0);
+  });
+
+  test('regression: a session is in use while it begins, and while a list is joined, however long that takes', async () => {
+    const slow = legacyScript('a', (message) => ({ ...tools(message, 'x'), delayMs: 4_000 }));
+    const lab = new Lab({
+      servers: {
+        a: (sent) => {
+          const reply = slow(sent, 0);
+          return sent.verb === 'POST' ? { ...reply, delayMs: 4_000 } : reply;
+        },
+      },
+      tools: { sessionIdleMs: 2_000 },
+    });
+    const begun = lab.post(INITIALIZE);
+    await lab.sim.advance(3_000);
+    lab.target.sweep();
+    await lab.sim.advance(6_000);
+    const session = begun.headers['mcp-session-id'];
+    expect(begun.status).toBe(200);
+    if (session === undefined) throw new Error('no session');
+    const listed = lab.post(list(1), { session });
+    await lab.sim.advance(3_000);
+    lab.target.sweep();
+    await lab.sim.advance(1_500);
+    expect(listed.json.result).toEqual({ tools: [{ name: 'a__x' }] });
+    lab.target.sweep();
+    expect(lab.target.sessions).toBe(1);
+    await lab.sim.advance(2_001);
+    lab.target.sweep();
+    expect(lab.target.sessions).toBe(0);
   });
 
   test('regression: a server on stdio loses a session by an error, which is healed as well', async () => {
@@ -697,67 +752,5 @@ describe('calls', () => {
     await lab.sim.advance(10);
     expect([seen.status, seen.exchange.errorCode]).toEqual([502, 'GW_UPSTREAM_BODY_SIZE']);
     expect(lab.asked('a', 'tools/call')[0]?.aborted).toBe(true);
-  });
-});
-
-describe('eras', () => {
-  test('a modern client that opens or ends a session learns that the method is not for it', () => {
-    const lab = new Lab({ servers: { a: legacyScript('a') } });
-    for (const seen of [
-      lab.get(null, { protocolVersion: '2026-07-28' }),
-      lab.delete(null, { protocolVersion: '2026-07-28' }),
-    ])
-      expect([seen.status, seen.headers.allow]).toEqual([405, 'POST']);
-    expect(lab.get(null).status).toBe(400);
-    expect(lab.delete('unknown', { protocolVersion: '2026-07-28' }).status).toBe(404);
-  });
-
-  test('a session id on a modern request is not looked at; an unknown version is refused', async () => {
-    const lab = new Lab({
-      servers: { a: (sent) => json({ jsonrpc: '2.0', id: jsonOf(sent.body).id, result: {} }) },
-    });
-    const seen = lab.modern(1, 'tools/call', { name: 'a__x' }, { session: 'unknown' });
-    await lab.sim.advance(10);
-    expect(seen.status).toBe(200);
-    expect(lab.fake('a').sent[0]?.session).toBeNull();
-    expect(lab.post(list(1), { protocolVersion: '2020-01-01' }).json.error?.code).toBe(-32022);
-  });
-
-  test('regression: a call that runs while its member’s session is ended is not sent again: it may have been executed', async () => {
-    const lab = new Lab({ servers: { a: forgetful('a', ['a-s1'], { fail: 'GW_SESSION_ENDED' }) } });
-    const session = await lab.initialize();
-    const seen = lab.post(call(1, 'a__x'), { session });
-    await lab.sim.advance(10);
-    expect([seen.status, seen.exchange.errorCode]).toEqual([502, 'GW_UPSTREAM_CLOSED']);
-    expect(lab.asked('a', 'tools/call').length).toBe(1);
-  });
-
-  test('a session is known at its own endpoint only, and no longer after its end', async () => {
-    const lab = new Lab({ servers: { a: legacyScript('a') } });
-    const other = new Lab({ servers: { a: legacyScript('a') } });
-    const session = await lab.initialize();
-    expect(other.post(list(1), { session }).status).toBe(404);
-    expect(lab.delete(session).status).toBe(200);
-    expect(lab.delete(session).status).toBe(404);
-    expect(lab.post(list(1), { session }).status).toBe(404);
-    expect(lab.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { session }).status).toBe(404);
-    expect(lab.post({ jsonrpc: '2.0', id: 1, method: 'ping' }).json.result).toEqual({});
-  });
-
-  test('the limit of sessions is kept, and close() ends every one', async () => {
-    const lab = new Lab({ servers: { a: legacyScript('a') }, tools: { sessionsMax: 2 } });
-    await lab.initialize();
-    await lab.initialize();
-    const third = lab.post(INITIALIZE);
-    await lab.sim.advance(10);
-    expect([third.status, third.exchange.errorCode, third.headers['retry-after']]).toEqual([
-      503,
-      'GW_SESSION_LIMIT',
-      '1',
-    ]);
-    lab.target.close();
-    await lab.sim.advance(10);
-    expect(lab.target.sessions).toBe(0);
-    expect(lab.fake('a').sent.filter((sent) => sent.verb === 'DELETE').length).toBe(2);
   });
 });

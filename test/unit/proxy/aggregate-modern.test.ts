@@ -244,7 +244,13 @@ describe('fan-outs', () => {
     await lab.sim.advance(301);
     for (const one of seen)
       expect(one.json.result).toMatchObject({ _meta: { 'sluice/missing': { b: expect.any(String) } } });
-    expect(lab.fake('b').sent.every((sent) => sent.aborted)).toBe(true);
+    // Whoever waited has let go of it; what is asked now is asked in the background.
+    expect(
+      lab
+        .fake('b')
+        .sent.slice(0, 2)
+        .every((sent) => sent.aborted),
+    ).toBe(true);
   });
 
   test('nobody answers discover: their failure, or that none speaks this revision', async () => {

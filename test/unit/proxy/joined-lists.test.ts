@@ -172,7 +172,15 @@ describe.each(ERAS)('a server that is out of order, %s', (era) => {
     expect(seen.finishes).toBe(1);
     expect(JSON.stringify(seen.json.result)).toContain('sluice/missing');
     wrong = null;
-    await client.tools();
+    // It is being asked already, in vain: that is waited for no longer than it takes to tell a server that is well.
+    const again = client.send('tools/list');
+    await client.lab.sim.advance(LIMITS.silenceGraceMs + 1);
+    expect([again.finishes, JSON.stringify(again.json.result)]).toEqual([
+      1,
+      expect.stringContaining('sluice/missing'),
+    ]);
+    await client.lab.sim.advance(300 + LIMITS.silencePauseMs + 10);
+    expect((await client.tools()).names).toEqual(['a__x', 'b__y']);
     // Whoever may not see the list any more sees no earlier one either.
     wrong = { status: 403, body: 'no' };
     const refused = await client.tools();

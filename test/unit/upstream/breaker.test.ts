@@ -3,7 +3,9 @@
 import { describe, expect, test } from 'bun:test';
 import type { ErrorCode } from '../../../src/base/errors.ts';
 import { BreakerCell, type BreakerSettings } from '../../../src/memory/breaker-cell.ts';
+import { forceBreaker, resetBreaker } from '../../../src/memory/breaker-control.ts';
 import { createMemory, soloShape } from '../../../src/memory/memory.ts';
+import { Ledger } from '../../../src/observe/ledger.ts';
 import { createSimRuntime } from '../../../src/runtime/sim.ts';
 import { portableScanner } from '../../../src/scan/portable.ts';
 import { withReplicas } from '../../../src/upstream/balance.ts';
@@ -56,6 +58,49 @@ class World {
     expect(this.cell.state).toBe('open');
   }
 }
+
+describe('what is noted', () => {
+  test('is every failure of the server, whether it counts or not, and that the breaker opened', async () => {
+    const world = new World();
+    const ledger = new Ledger(() => world.sim.clock.wall());
+    const upstream = withBreaker(world.fake, {
+      ...{ cell: world.cell, clock: world.sim.clock, offsetMs: 5_000, ledger },
+      onChange: () => undefined,
+    });
+    const replies: readonly FakeReply[] = [
+      ...[
+        OK,
+        { status: 404 },
+        { fail: 'GW_UPSTREAM_BUSY' as const },
+        { fail: 'GW_SESSION_UNKNOWN' as const },
+      ],
+      ...[{ fail: 'GW_UPSTREAM_CLOSING' as const }, { fail: 'GW_UPSTREAM_EXITED' as const }, { status: 503 }],
+      { fail: 'GW_UPSTREAM_CONNECT' },
+    ];
+    for (const reply of replies) {
+      world.reply = reply;
+      upstream.send(requestOf(), new Caught());
+      await world.sim.advance(5);
+    }
+    expect(world.cell.state).toBe('open');
+    upstream.send(requestOf(), new Caught());
+    await world.sim.advance(5);
+    expect(ledger.faults.map(({ code }) => code)).toEqual([
+      ...(['GW_UPSTREAM_OPEN', 'GW_UPSTREAM_CONNECT', 'HTTP_503', 'GW_UPSTREAM_BUSY'] as const),
+    ]);
+  });
+
+  test('is told apart when an operator opened it', async () => {
+    const world = new World();
+    forceBreaker(world.memory, 0, world.sim.clock.wall());
+    const refused = await world.send(OK);
+    expect([codeOf(refused), world.fake.sent.length]).toEqual(['GW_UPSTREAM_OPEN', 0]);
+    expect(refused.failed?.detail ?? '').toContain('an operator has opened its breaker');
+    resetBreaker(world.memory, 0, world.sim.clock.wall());
+    await world.send(OK);
+    expect(world.fake.sent.length).toBe(1);
+  });
+});
 
 describe('what counts', () => {
   const outages: readonly ErrorCode[] = [

@@ -88,6 +88,37 @@ describe('idle', () => {
     expect(ever.child.stdinClosed).toBe(false);
   });
 
+  test('regression: a listen of the gateway’s own neither keeps it nor starts it, and is no use of it', () => {
+    const at = world({ idleMs: 10_000 });
+    const background = { isBackground: true };
+    expect(at.send(LISTEN, background).caught.failed?.code).toBe('GW_UPSTREAM_CLOSED');
+    expect(at.children).toHaveLength(0);
+    answer(call(at, 1).of);
+    const listen = at.send(LISTEN, background);
+    at.clock.advance(6_000);
+    listen.call.abort();
+    const again = at.send(LISTEN, background);
+    at.clock.advance(3_000);
+    expect(at.child.stdinClosed).toBe(false);
+    at.clock.advance(1_500);
+    expect(at.child.stdinClosed).toBe(true);
+    expect(again.caught.over).toBe(true);
+    expect(at.send(LISTEN, background).caught.failed?.code).toBe('GW_UPSTREAM_CLOSED');
+    expect(at.children).toHaveLength(1);
+  });
+
+  test('a listen of the gateway’s own does not hold up its release, a client’s does', () => {
+    const at = world({});
+    answer(call(at, 1).of);
+    const { caught } = at.send(LISTEN, { isBackground: true });
+    at.upstream.releaseShared?.();
+    expect([at.child.stdinClosed, caught.over]).toEqual([true, true]);
+    const other = world({});
+    other.send(LISTEN);
+    other.upstream.releaseShared?.();
+    expect(other.child.stdinClosed).toBe(false);
+  });
+
   test('released, it ends at once, or as soon as it has no calls', () => {
     const at = world({});
     const first = call(at, 1);

@@ -355,6 +355,79 @@ describe('what the child says by itself', () => {
     expect(next.caught.events).toHaveLength(1);
   });
 
+  describe('a question on the stream of a call that turns out to be left', () => {
+    const question = (id: string): Wire => ({ jsonrpc: '2.0', id, method: 'elicitation/create', params: {} });
+
+    test('regression: is asked once more in the call that the client waits for, and answered from there, once', () => {
+      const world = new StdioWorld();
+      const session = world.openSession();
+      const left = call(world, session, 1, { _meta: { progressToken: 1 } });
+      world.child.say(note('notifications/progress', { progressToken: 1, progress: 1 }));
+      const next = call(world, session, 2);
+      world.child.say(question('q'));
+      expect([left.caught.events.length, next.caught.events.length]).toEqual([2, 0]);
+      left.call.abort();
+      expect(next.caught.events.map((line) => JSON.parse(line))).toEqual([question('q')]);
+      world.send({ jsonrpc: '2.0', id: 'q', result: { action: 'decline' } }, legacy(session));
+      expect(world.child.last).toEqual<unknown>({ jsonrpc: '2.0', id: 'q', result: { action: 'decline' } });
+      const before = world.child.lines.length;
+      next.call.abort();
+      world.send({ jsonrpc: '2.0', id: 'q', result: {} }, legacy(session));
+      expect(world.child.lines).toHaveLength(before);
+    });
+
+    test('goes to the session stream without another call; without that the server is told that nobody is there', () => {
+      const world = new StdioWorld();
+      const session = world.openSession();
+      const first = call(world, session, 1);
+      world.child.say(question('q'));
+      const stream = world.send(null, legacy(session, { verb: 'GET' }));
+      first.call.abort();
+      expect(stream.caught.events.map((line) => JSON.parse(line).id)).toEqual(['q']);
+      stream.call.abort();
+      const second = call(world, session, 2);
+      world.child.say(question('r'));
+      const before = world.child.lines.length;
+      second.call.abort();
+      expect(world.child.lines).toHaveLength(before + 1);
+      expect(world.child.last).toMatchObject({ id: 'r', error: { code: -32603 } });
+    });
+
+    test('is not asked again when its call is over, or when the server has withdrawn it', () => {
+      const world = new StdioWorld();
+      const session = world.openSession();
+      const over = call(world, session, 1);
+      world.child.say(question('q'));
+      world.child.say({ jsonrpc: '2.0', id: over.id, result: {} });
+      const withdrawn = call(world, session, 2);
+      world.child.say(question('r'));
+      const next = call(world, session, 3);
+      world.child.say(note('notifications/cancelled', { requestId: 'r' }));
+      const before = world.child.lines.length;
+      over.call.abort();
+      withdrawn.call.abort();
+      expect(next.caught.events).toHaveLength(0);
+      expect(world.child.lines).toHaveLength(before);
+    });
+
+    test('is not kept when it is too long to be kept: the server is told instead', () => {
+      const world = new StdioWorld();
+      const session = world.openSession();
+      const left = call(world, session, 1);
+      const padding = 'x'.repeat(LIMITS.downstreamBufferBytesMax * 2);
+      const ids = Array.from({ length: 9 }, (_, n) => `q${n}`);
+      for (const id of ids) world.child.say({ ...question(id), params: { padding } });
+      const next = call(world, session, 2);
+      const before = world.child.lines.length;
+      left.call.abort();
+      const told = world.child.lines.slice(before).map((line) => JSON.parse(line).id);
+      const asked = next.caught.events.map((line) => JSON.parse(line).id);
+      expect([...told, ...asked]).toEqual(ids);
+      expect(told.length).toBeGreaterThan(0);
+      expect(asked.length).toBeGreaterThan(0);
+    });
+  });
+
   test('what concerns the session goes to its stream, or waits for one, bounded', () => {
     const world = new StdioWorld();
     const session = world.openSession();

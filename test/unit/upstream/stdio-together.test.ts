@@ -270,6 +270,39 @@ describe('what the child asks', () => {
     expect(methods(sent)).toEqual(['elicitation/create']);
   });
 
+  test('regression: of a client that has left a call a moment ago, unnoticed so far, goes to its next one', () => {
+    const at = world();
+    const a = open(at, { elicitation: {} });
+    const left = call(at, a, 1);
+    const next = call(at, a, 2);
+    at.child.say(ask('q'));
+    expect([methods(left), methods(next)]).toEqual([[], ['elicitation/create']]);
+    next.call.abort();
+    expect(methods(left)).toEqual(['elicitation/create']);
+  });
+
+  test('regression: on the stream of a call that turns out to be left is asked again in another, on the session stream, or refused', () => {
+    const at = world();
+    const a = open(at, { elicitation: {} });
+    const left = call(at, a, 1, { _meta: { progressToken: 't' } });
+    at.child.say(note('notifications/progress', { progressToken: left.pipeId, progress: 1 }));
+    const next = call(at, a, 2);
+    at.child.say(ask('q'));
+    expect([methods(left).length, methods(next).length]).toEqual([2, 0]);
+    left.call.abort();
+    expect(methods(next)).toEqual(['elicitation/create']);
+    const own = stream(at, a);
+    next.call.abort();
+    expect(methods(own)).toEqual(['elicitation/create']);
+    at.send({ jsonrpc: '2.0', id: 'q', result: { action: 'decline' } }, legacy(a));
+    expect(at.child.last).toEqual<unknown>({ jsonrpc: '2.0', id: 'q', result: { action: 'decline' } });
+    own.call.abort();
+    const last = call(at, a, 3);
+    at.child.say(ask('r'));
+    last.call.abort();
+    expect(at.child.last).toMatchObject({ id: 'r', error: { code: -32603 } });
+  });
+
   test('is withdrawn where it was heard, and given up when the session ends', () => {
     const at = world();
     const a = open(at, { elicitation: {} });

@@ -122,6 +122,33 @@ describe('the session', () => {
     expect((await rig.call('t')).error?.code).toBe('GW_UPSTREAM_CLOSING');
   });
 
+  test('regression: calls that run when the face closes finish first, within the bound; only then does the session end at the server', async () => {
+    const rig = new ModernRig({
+      script: (message) => ({
+        ...answered(message),
+        ...(message.params?.name === 'slow' && { delayMs: 400 }),
+        ...(message.params?.name === 'endless' && { delayMs: 60_000 }),
+      }),
+    });
+    await rig.call('t');
+    await rig.call('t', { principal: 'ann' });
+    await rig.call('t', { principal: 'eve' });
+    const slow = rig.send('tools/call', { name: 'slow' }, { principal: 'ann' });
+    rig.send('tools/call', { name: 'endless' }, { principal: 'eve' });
+    await rig.sim.advance(1);
+    const closing = rig.face.close(1_000);
+    await rig.sim.advance(1);
+    expect(rig.sent('DELETE').map(({ session }) => session)).toEqual(['s1']);
+    expect((await rig.call('t', { principal: 'ann' })).error?.code).toBe('GW_UPSTREAM_CLOSING');
+    await rig.sim.advance(500);
+    expect(slow.result).toMatchObject({ resultType: 'complete' });
+    expect(rig.sent('DELETE').map(({ session }) => session)).toEqual(['s1', 's2']);
+    await rig.sim.advance(1_000);
+    await closing;
+    expect(rig.sent('DELETE').map(({ session }) => session)).toEqual(['s1', 's2', 's3']);
+    expect(rig.face.sessions).toBe(0);
+  });
+
   test('gives way when there are too many, unless it is in use', async () => {
     const rig = new ModernRig({
       sessionsMax: 2,

@@ -1,9 +1,11 @@
-// Writes docs/config.md, docs/errors.md and docs/sluice.schema.json from the code, or with --check says which are stale.
+// Writes docs/config.md, docs/errors.md, docs/metrics.md and docs/sluice.schema.json from the code, or with --check says which are stale.
 // Called by `npm run docs`, `npm run ok` and test/unit/control/docs.test.ts. Promises: what the code decides (options, bounds,
 // defaults, error rows) is never written by hand; exit code 1 when --check finds a difference.
 import { readFile, writeFile } from 'node:fs/promises';
 import { ERRORS, type ErrorRow } from '../src/base/errors.ts';
 import { annotatedSchema, editorSchema, type SchemaNode } from '../src/control/editor.ts';
+import { METRICS } from '../src/control/metrics/table.ts';
+import { BOUNDS_US } from '../src/memory/series-read.ts';
 
 /** A file to generate: path from the project's root, and its text. */
 export interface GeneratedFile {
@@ -17,18 +19,46 @@ export async function generate(): Promise<readonly GeneratedFile[]> {
   return [
     { path: 'docs/config.md', text: configPage(intro) },
     { path: 'docs/errors.md', text: errorsPage() },
+    { path: 'docs/metrics.md', text: metricsPage() },
     { path: 'docs/sluice.schema.json', text: `${JSON.stringify(editorSchema(), null, 2)}\n` },
   ];
 }
 
 const MADE = '<!-- Made by scripts/docs.ts from the code: run `npm run docs` instead of editing. -->';
 
+// ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function metricsPage(): string {
+  const rows = Object.entries(METRICS).map(
+    ([name, { kind, labels, help }]) =>
+      `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+  );
+  const bounds = BOUNDS_US.map((us) => us / 1e6);
+  return [
+    `# Metrics\n\n${MADE}\n`,
+    'The admin listener serves these at `/metrics`, to whoever has its token: as Prometheus text, or as OpenMetrics when the scraper asks for it. In OpenMetrics the buckets of `sluice_endpoint_duration_seconds` and `sluice_server_duration_seconds` carry an exemplar: the id of a trace (`trace_id`) when the exchange was sampled, else its correlation id (`exchange_id`, the `x-request-id` of its reply).',
+    '',
+    '[`deploy/`](../deploy) has a configuration for Prometheus, alert rules, and a dashboard for Grafana.',
+    '',
+    `Histograms have the bounds ${bounds[0]} s, then twice as much each, up to ${bounds.at(-1)} s. What was never counted is left out. Of labels there are as many as the configuration has servers, replicas and endpoints; names of tools are bounded by \`metrics.toolsMax\`. Requests that are refused before they become an exchange (an unknown path, a wrong host) are in none of them.`,
+    '',
+    'Two things to know when reading phases: a phase counts only the exchanges that were in it, so `rate(…_sum)` of one phase over `rate(…_count)` of the whole is its share; and what a streamed reply takes until its end is its server’s (`upstream`), of a reply that came whole only what it took until it was there.',
+    '',
+    '| metric | kind | labels | meaning |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
 // ── configuration ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 function configPage(intro: string): string {
   const root = annotatedSchema();
   const top = section('Top level', '', root, false);
-  const sections = ['listen', 'limits', 'log'].map((key) => sectionsUnder(key, root.properties?.[key] ?? {}));
+  const sections = ['listen', 'admin', 'limits', 'log', 'metrics', 'tracing', 'registry'].map((key) =>
+    sectionsUnder(key, root.properties?.[key] ?? {}),
+  );
   const servers = root.properties?.servers?.additionalProperties;
   const kinds = typeof servers === 'object' ? (servers.anyOf ?? []) : [];
   const serverSections = kinds.map(serverSection);
@@ -60,7 +90,7 @@ function configPage(intro: string): string {
 function endpointSections(root: SchemaNode): string[] {
   const endpoint = root.properties?.endpoints?.additionalProperties;
   if (typeof endpoint !== 'object') return [];
-  const { tools, prompts, resources } = endpoint.properties ?? {};
+  const { tools, prompts, resources, policy } = endpoint.properties ?? {};
   const override = tools?.properties?.override?.additionalProperties;
   const at = 'endpoints.NAME';
   return [
@@ -71,6 +101,10 @@ function endpointSections(root: SchemaNode): string[] {
       : []),
     section(`${at}.prompts`, `${at}.prompts`, prompts ?? {}, true),
     section(`${at}.resources`, `${at}.resources`, resources ?? {}, true),
+    section(`${at}.policy`, `${at}.policy`, policy ?? {}, true),
+    ...Object.entries(policy?.properties ?? {})
+      .flatMap(([key, node]) => tableOf(key, node))
+      .map(([key, node]) => section(`${at}.policy.${key}`, `${at}.policy.${key}`, node, true)),
   ];
 }
 

@@ -1,5 +1,5 @@
 // `sluice check`: validates a configuration and prints what it amounts to.
-// Called by program.ts. Promises: starts nothing, connects to nothing; secrets are not printed; exit code 2 when refused.
+// Called by program.ts; operate/ tells plans in its words. Promises: starts nothing, connects to nothing; secrets are not printed; exit code 2 when refused.
 import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
 import { resolvePath } from '../control/place.ts';
 import { type Plan, planReload, planRows, type Settings } from '../control/plan.ts';
@@ -203,7 +203,8 @@ export function reportText(report: CheckReport, colour: boolean): string {
   ].join('');
 }
 
-const PLAN_WORDS: Readonly<Record<string, string>> = {
+/** What planRows() of control/plan.ts tells, in words. */
+export const PLAN_WORDS: Readonly<Record<string, string>> = {
   starts: 'starts',
   stops: 'stops',
   changes: 'changes',

@@ -1,15 +1,19 @@
 // Finds, loads and compiles the configuration of a command.
 // Called by serve, stdio and check. Promises: prints every problem on stderr before it gives up; the order in which
 // files are looked for is written here and in docs/config.md.
+import { check } from '../control/check.ts';
 import { compile } from '../control/compile.ts';
 import { type LoadedConfig, loadConfig, type RefusedConfig } from '../control/load.ts';
+import { anchorPaths } from '../control/material.ts';
 import { resolvePath } from '../control/place.ts';
 import type { Settings, Wanted } from '../control/plan.ts';
 import { noteLine, problemLine } from '../control/problem.ts';
+import { hasRegistry } from '../control/registry/place.ts';
 import { type Config, SOCKETS_RULE, speaksMore } from '../control/schema.ts';
 import type { Level } from '../observe/log.ts';
 import type { Transport } from '../runtime/runtime.ts';
 import { isScanPreference } from '../scan/preference.ts';
+import { refusalOnNode, workersOnNode } from './on-node.ts';
 import { type World, workersWanted } from './world.ts';
 
 /** Names looked for in the working directory, in this order. */
@@ -55,7 +59,7 @@ function homeConfig(world: World): string | null {
 }
 
 /** Directory for what the gateway keeps (XDG Base Directory Specification), or null without a home. */
-function homeState(world: World): string | null {
+export function homeState(world: World): string | null {
   const { XDG_STATE_HOME: xdg, HOME: home } = world.env;
   if (xdg?.startsWith('/') === true) return `${xdg}/sluice`;
   return home === undefined || home === '' ? null : `${home}/.local/state/sluice`;
@@ -66,16 +70,31 @@ export const NO_CONFIG = `cannot find a configuration here (${LOCAL_NAMES.join('
 Make one: write sluice.yaml with the lines
   servers:
     files: { command: npx, args: [-y, "@modelcontextprotocol/server-filesystem", "."] }
-or name the mcpServers file of a client you have: --config ~/.cursor/mcp.json`;
+or name the mcpServers file of a client you have: --config ~/.cursor/mcp.json
+or begin without servers and add them while it runs: write sluice.yaml with the line  servers: {}`;
+
+/** The configuration of a gateway that has none but its registry: every default. Null: there is no registry in the user's data directory. */
+export async function loadNothing(world: World): Promise<Wanted | null> {
+  const dataDir = homeState(world);
+  if (dataDir === null || !(await hasRegistry(world.runtime.files, dataDir))) return null;
+  const nothing = { servers: {} };
+  const checked = check(nothing, nothing, new Set());
+  if (!checked.ok) return null;
+  world.err(`note: no configuration file: the servers of the registry in ${dataDir} are served\n`);
+  return { config: anchorPaths(checked.config, world.cwd), material: new Map() };
+}
 
 /** A configuration, and the file that it is from. */
 export interface NamedConfig extends LoadedConfig {
   readonly found: FoundConfig;
 }
 
-/** Finds and loads; null after the reason was printed (then the exit code is 2). */
-export async function loadNamed(world: World, named: string | undefined): Promise<NamedConfig | null> {
-  const found = await findConfig(world, named);
+/** Loads what was found, or finds it by its name; null after the reason was printed (then the exit code is 2). */
+export async function loadNamed(
+  world: World,
+  named: string | FoundConfig | null | undefined,
+): Promise<NamedConfig | null> {
+  const found = typeof named === 'object' ? named : await findConfig(world, named);
   if (found === null) {
     world.err(`sluice: ${NO_CONFIG}\n`);
     return null;
@@ -98,9 +117,14 @@ export function printProblems(world: World, refused: RefusedConfig): void {
 
 /** What the command line says instead of the file. */
 export interface Overrides {
+  /** The command serves a registry too: the file may have no servers. */
+  readonly hasRegistry?: boolean;
   readonly host?: string;
   readonly port?: number;
   readonly transport?: Transport;
+  /** False: no admin listener. */
+  readonly admin?: boolean;
+  readonly adminPort?: number;
   readonly workers?: Config['workers'];
   readonly log?: Level;
 }
@@ -135,17 +159,49 @@ export function prepare(
     return null;
   }
   const asked = overrides.workers ?? loaded.config.workers;
-  const config: Config = { ...loaded.config, listen, workers: asked, log: { level: log } };
-  const workers = workersWanted(world, asked);
+  const admin = adminUnder(loaded.config.admin, overrides);
+  const config: Config = {
+    ...loaded.config,
+    listen,
+    admin,
+    workers: asked,
+    log: logOf(world, loaded.config, log),
+  };
+  const isOnNode = world.runtime.name === 'node';
+  const refused = isOnNode ? refusalOnNode(config) : null;
+  if (refused !== null) {
+    tell(refused);
+    return null;
+  }
+  const wanted = workersWanted(world, asked);
+  const workers = isOnNode && asked === 'auto' ? workersOnNode(listen, wanted) : wanted;
   const scan = scanPreference(world, config.scan, tell);
   if (scan === null) return null;
   const snapshot = compile({ config, material, env: world.env, epoch: 1 });
-  if (snapshot.servers.length === 0) {
-    tell('cannot serve: every server of the configuration is disabled');
+  const mayBeEmpty = overrides.hasRegistry === true && config.registry.enabled;
+  if (snapshot.servers.length === 0 && !mayBeEmpty) {
+    const isNone = Object.keys(config.servers).length === 0;
+    tell(
+      `cannot serve: ${isNone ? 'the configuration has no server' : 'every server of the configuration is disabled'}`,
+    );
     return null;
   }
   const dataDir = config.dataDir ?? homeState(world);
   return { config, material, snapshot, level: log, scan, workers, dataDir };
+}
+
+function adminUnder(configured: Config['admin'], { admin = true, adminPort }: Overrides): Config['admin'] {
+  return {
+    ...configured,
+    enabled: configured.enabled && admin,
+    ...(adminPort !== undefined && { port: adminPort }),
+  };
+}
+
+/** How it is logged: what is to be found out is known from here on. */
+function logOf(world: World, { log }: Config, level: Level): Config['log'] {
+  const found = world.runtime.standard.stderrIsTerminal ? 'pretty' : 'json';
+  return { ...log, level, format: log.format === 'auto' ? found : log.format };
 }
 
 function scanPreference(

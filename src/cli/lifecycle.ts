@@ -2,20 +2,20 @@
 // Called by serve and run. Promises: resolves to the exit code once nothing is left running.
 import { encode } from '../base/bytes.ts';
 import { KeyKeeper } from '../control/keys.ts';
-import { Reloader, type ReloaderParts } from '../control/reload.ts';
-import type { Gateway, WarmThreads } from '../gateway.ts';
+import type { WarmThreads } from '../gateway.ts';
 import { createLog, type Level, type Log, type LogOutput } from '../observe/log.ts';
 import { ssePath } from '../server/sse-place.ts';
-import type { Snapshot } from '../snapshot.ts';
+import { governedBy, openAdmin } from './admin.ts';
 import type { Ready } from './configure.ts';
+import { Ending } from './ending.ts';
+import { followSources, type Sources } from './reloads.ts';
+import { openTraces, SPANS_CLOSE_MS } from './traces.ts';
 import { EXIT, type World } from './world.ts';
 
-/** How to serve. */
-export interface ServeRequest extends Ready {
+/** How to serve; without a source SIGHUP ends the gateway. */
+export interface ServeRequest extends Ready, Sources {
   /** Print what to try next. */
   readonly welcome: boolean;
-  /** The file that it is from, and how to read it anew; left out: there is none, and SIGHUP ends the gateway. */
-  readonly source?: { readonly path: string; readonly load: ReloaderParts['load'] };
 }
 
 /** Where log lines of this process go. */
@@ -24,9 +24,10 @@ function logOutput(world: World): LogOutput {
   return { write: (line) => standard.writeStderr(encode(line)), wall: () => clock.wall() };
 }
 
-/** The log for a level. */
-export function openLog(world: World, level: Level): Log {
-  return createLog(level, logOutput(world));
+/** The log of this process, as the configuration has it; at another level when one is given. */
+export function openLog(world: World, { snapshot, level }: Ready, least: Level = level): Log {
+  const { format = 'json', rooms = {} } = snapshot.log ?? {};
+  return createLog({ level: least, format, rooms }, logOutput(world));
 }
 
 /** Starts a gateway and stays until it is told to stop. */
@@ -37,20 +38,45 @@ export async function serveUntilStopped(
 ): Promise<number> {
   const { snapshot, scan, level, workers } = request;
   const { runtime } = world;
-  const log = openLog(world, level);
+  const log = openLog(world, request).room('gateway');
+  const startedAtMs = runtime.clock.wall();
   const keeper = new KeyKeeper({ ...runtime, log }, request.dataDir);
-  const [keys, { startGateway }] = await Promise.all([keeper.refresh(), import('../gateway.ts')]);
-  const gateway = await startGateway({ runtime, snapshot, log, scan, logLevel: level, workers, keys }, warm);
+  const [keys, admin, traces, { startGateway }] = await Promise.all([
+    keeper.refresh(),
+    openAdmin(world, request, log),
+    openTraces(world, request, log),
+    import('../gateway.ts'),
+  ]);
+  const serversMore = request.registry === undefined ? 0 : request.config.registry.serversMax;
+  const gateway = await startGateway(
+    {
+      runtime,
+      snapshot,
+      log,
+      scan,
+      logLevel: level,
+      workers,
+      serversMore,
+      keys,
+      ...(traces !== null && { onSpans: traces.take }),
+    },
+    warm,
+  );
   keeper.watch((renewed) => gateway.renewKeys(renewed));
-  const unwatch = followSource(world, request, { gateway, log });
+  const reloads = followSources(world, request, { gateway, log, running: request });
   // The gateway has logged why it died by then.
   const died = gateway.died.then(() => EXIT.failed);
-  const stopped = Promise.race([untilStopped(world, gateway), died]);
+  const ending = new Ending(gateway);
+  world.onStopSignal((exitCode) => ending.ask(exitCode));
+  const stopped = Promise.race([ending.over, died]);
+  const { reloader } = reloads;
+  admin?.open(governedBy({ ...{ world, log, gateway, reloader, startedAtMs, ending }, sources: request }));
   // Whoever starts the gateway waits for this line: it is written at every level but silent.
-  const announce = openLog(world, level === 'silent' ? 'silent' : 'info');
+  const announce = openLog(world, request, level === 'silent' ? 'silent' : 'info');
   announce.info('ready', {
     url: gateway.url,
     urls: snapshot.endpoints.map((endpoint) => gateway.url + endpoint.path),
+    ...(admin !== null && { adminUrl: admin.url }),
     sseUrls: snapshot.endpoints.map((endpoint) => gateway.url + ssePath(endpoint.path)),
     readyMs: world.sinceStartMs(),
     workers,
@@ -66,46 +92,10 @@ export async function serveUntilStopped(
   try {
     return await stopped;
   } finally {
-    unwatch();
+    admin?.stop();
+    reloads.end();
     keeper.close();
+    await traces?.close(SPANS_CLOSE_MS);
+    await request.registry?.close();
   }
-}
-
-/** Takes up what changes in the configuration's file, at once and on SIGHUP. Returns what ends that. */
-function followSource(
-  world: World,
-  request: ServeRequest,
-  { gateway, log }: { readonly gateway: Gateway; readonly log: Log },
-): () => void {
-  const { source } = request;
-  if (source === undefined) return () => undefined;
-  const { files, clock } = world.runtime;
-  const apply = (snapshot: Snapshot): Promise<void> => gateway.reload(snapshot);
-  const reloader = new Reloader({ load: source.load, apply, env: world.env, log, clock }, request);
-  world.onReloadSignal(() => void reloader.request('signal'));
-  const unwatch = files.watch(source.path, () => void reloader.request('file'));
-  // It may have changed while the gateway started.
-  void reloader.request('file');
-  return unwatch;
-}
-
-/** The part of a gateway that a signal needs. */
-export interface Stoppable {
-  drain(): Promise<void>;
-  stop(): void;
-}
-
-/** First signal: drain, then exit code 0. Second signal: stop at once, with the signal's exit code. */
-export function untilStopped(world: World, gateway: Stoppable): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let signals = 0;
-    world.onStopSignal((exitCode) => {
-      signals++;
-      if (signals === 1) gateway.drain().then(() => resolve(EXIT.ok), reject);
-      else {
-        gateway.stop();
-        resolve(exitCode);
-      }
-    });
-  });
 }

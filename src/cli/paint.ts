@@ -6,13 +6,18 @@ export interface Paint {
   bold(text: string): string;
   dim(text: string): string;
   accent(text: string): string;
+  /** All well, worth a look, broken. */
+  good(text: string): string;
+  warn(text: string): string;
+  bad(text: string): string;
 }
 
 /** Paint that colours (ANSI) or leaves alone. */
 export function createPaint(colour: boolean): Paint {
   const wrap = (on: number, off: number) => (text: string) =>
     colour ? `\u001b[${on}m${text}\u001b[${off}m` : text;
-  return { bold: wrap(1, 22), dim: wrap(2, 22), accent: wrap(36, 39) };
+  const colours = { accent: wrap(36, 39), good: wrap(32, 39), warn: wrap(33, 39), bad: wrap(31, 39) };
+  return { bold: wrap(1, 22), dim: wrap(2, 22), ...colours };
 }
 
 /** Makes text from a server safe for a terminal: control characters, escapes among them, become blanks. */

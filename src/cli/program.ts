@@ -1,9 +1,10 @@
 // The command line: every command with its options, help and examples.
 // Called by main.ts and tests. Promises: the modules of a command are loaded when it runs, not before (start-up time);
 // a wrong command line exits with 2 and says what is allowed; nothing a command throws escapes.
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { GatewayError } from '../base/errors.ts';
-import { LIMITS } from '../base/limits.ts';
+import { configOption, examples, gathered, levelOption, port, seconds, whole, workers } from './arguments.ts';
+import { addDoctor, addServers, addTail, addTop } from './operate/commands.ts';
 import { EXIT, type World } from './world.ts';
 
 /** Where `list` and `call` look for a gateway unless told otherwise. */
@@ -59,6 +60,7 @@ function createProgram(world: World, done: (exitCode: number) => void): Command 
   );
   for (const add of [addServe, addRun, addStdio, addCheck, addList, addCall, addBench])
     add(program, world, done);
+  for (const add of [addServers, addTop, addTail, addDoctor]) add(program, world, done);
   return program;
 }
 
@@ -69,6 +71,8 @@ function addServe(program: Command, world: World, done: (exitCode: number) => vo
     .addOption(configOption())
     .option('--host <host>', 'listen on this address instead of listen.host')
     .option('--port <port>', 'listen on this port instead of listen.port; 0 takes any free one', port)
+    .option('--admin-port <port>', 'admin port instead of admin.port; 0 takes any free one', port)
+    .option('--no-admin', 'serve without the admin listener: no dashboard, API or metrics')
     .option('--workers <count>', 'threads that serve, instead of workers: a number, or auto', workers)
     .addOption(
       new Option('--transport <name>', 'what reads requests, instead of listen.transport').choices([
@@ -97,6 +101,8 @@ function addRun(program: Command, world: World, done: (exitCode: number) => void
     .argument('<command...>', 'the program to start and its arguments')
     .option('--host <host>', 'listen on this address', '127.0.0.1')
     .option('--port <port>', 'listen on this port; 0 takes any free one', port, 8700)
+    .option('--admin-port <port>', 'admin port (default: 8701 if it is free); 0 takes any free one', port)
+    .option('--no-admin', 'serve without the admin listener: no dashboard, API or metrics')
     .option('--workers <count>', 'threads that serve: a number, or auto (default: auto)', workers)
     .option('--name <name>', 'name of the server, for /mcp/<name> and the log (default: from the command)')
     .addOption(levelOption())
@@ -226,58 +232,4 @@ function addBench(program: Command, world: World, done: (exitCode: number) => vo
       ]),
     )
     .action(async (url, options) => done(await (await import('./bench.ts')).bench(world, url, options)));
-}
-
-function examples(lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
-}
-
-function configOption(): Option {
-  return new Option(
-    '--config <file>',
-    'configuration: .yaml, .json, .jsonc or .toml, or the mcpServers JSON of any client (default: sluice.yaml and others here, then in ~/.config/sluice)',
-  );
-}
-
-function levelOption(): Option {
-  return new Option('--log <level>', 'least level of log lines, instead of log.level').choices([
-    'debug',
-    'info',
-    'warn',
-    'error',
-    'silent',
-  ]);
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && value <= 65_535) return value;
-  // commander asks for this class.
-  throw new InvalidArgumentError('Allowed: a whole number from 0 to 65535.');
-}
-
-function workers(text: string): number | 'auto' {
-  return text === 'auto' ? text : whole(1, LIMITS.workersMax)(text);
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^[0-9]{1,15}$/.test(text) && value >= least && value <= most) return value;
-    // commander asks for this class.
-    throw new InvalidArgumentError(`Allowed: a whole number from ${least} to ${most}.`);
-  };
-}
-
-const SECONDS_MAX = 86_400;
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (/^[0-9]+(?:\.[0-9]+)?$/.test(text) && value <= SECONDS_MAX) return value;
-  // commander asks for this class.
-  throw new InvalidArgumentError(`Allowed: seconds, from 0 to ${SECONDS_MAX}.`);
-}
-
-function gathered(line: string, before: readonly string[]): string[] {
-  return [...before, line];
 }

@@ -13,6 +13,8 @@ import { EXIT, type World } from './world.ts';
 export interface RunOptions {
   readonly host: string;
   readonly port: number;
+  readonly admin?: boolean;
+  readonly adminPort?: number;
   readonly workers?: number | 'auto';
   readonly name?: string;
   readonly log?: Level;

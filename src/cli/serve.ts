@@ -1,5 +1,6 @@
-// `sluice serve`: the servers of a configuration over HTTP.
+// `sluice serve`: the servers of a configuration and of the registry over HTTP.
 // Called by program.ts. Promises: exit code 2 when the configuration is refused, before anything is started.
+import type { Wanted } from '../control/plan.ts';
 import type { Overrides } from './configure.ts';
 import { serveUntilStopped } from './lifecycle.ts';
 import { EXIT, type World, workersWanted } from './world.ts';
@@ -16,10 +17,13 @@ export async function serve(world: World, options: ServeOptions): Promise<number
   const { workers = 'auto' } = options;
   const { warmUp } = await import('../gateway.ts');
   const warm = warmUp(world.runtime, workersWanted(world, workers));
-  const { loadAgain, loadNamed, prepare } = await import('./configure.ts');
-  const loaded = await loadNamed(world, options.config);
-  const ready = loaded === null ? null : prepare(world, loaded, options);
-  if (loaded === null || ready === null) {
+  const { findConfig, loadAgain, loadNothing, loadNamed, prepare } = await import('./configure.ts');
+  const overrides: Overrides = { ...options, hasRegistry: true };
+  const found = await findConfig(world, options.config);
+  const loaded: Wanted | null =
+    (found === null ? await loadNothing(world) : null) ?? (await loadNamed(world, found));
+  const ready = loaded === null ? null : prepare(world, loaded, overrides);
+  if (ready === null) {
     warm.discard();
     return EXIT.usage;
   }
@@ -27,7 +31,11 @@ export async function serve(world: World, options: ServeOptions): Promise<number
     world.err(
       'note: nothing is kept: set dataDir, or HOME in the environment, so that sessions outlive a restart\n',
     );
-  const { found } = loaded;
-  const source = { path: found.path, load: () => loadAgain(world, { found, overrides: options }) };
-  return serveUntilStopped(world, { ...ready, welcome: options.welcome === true, source }, warm);
+  const source =
+    found === null
+      ? {}
+      : { source: { path: found.path, load: () => loadAgain(world, { found, overrides }) } };
+  const { withRegistry } = await import('./registered.ts');
+  const registered = await withRegistry(world, ready, found);
+  return serveUntilStopped(world, { ...registered, welcome: options.welcome === true, ...source }, warm);
 }

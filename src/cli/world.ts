@@ -4,6 +4,7 @@
 import { LIMITS } from '../base/limits.ts';
 import type { Environment } from '../control/references.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { Screen } from './screen.ts';
 
 /** Exit codes: 0 done, 1 it failed, 2 the command line or the configuration is wrong. */
 export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2 });
@@ -22,6 +23,8 @@ export interface World {
   /** True when stdout is a terminal that wants colours. */
   isColourWanted(): boolean;
   isStdinTerminal(): boolean;
+  /** The terminal of stdout as one page; null when it is none, or cannot do that. */
+  openScreen(): Promise<Screen | null>;
   /** Calls back on each SIGINT, SIGTERM or SIGHUP, with the exit code that stands for it. */
   onStopSignal(callback: (exitCode: number) => void): void;
   /** From now on SIGHUP asks for a reload instead, unless it says that the terminal is gone. */

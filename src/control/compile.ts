@@ -5,7 +5,7 @@ import { assert, must } from '../base/assert.ts';
 import { encode } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { BreakerSettings } from '../memory/breaker-cell.ts';
-import type { FrontSpec, ListenSpec, Snapshot } from '../snapshot.ts';
+import type { FrontSpec, ListenSpec, LogSpec, MetricsSpec, Snapshot } from '../snapshot.ts';
 import type { HttpTarget, ServerSpec, StdioTarget } from '../upstream/spec.ts';
 import { compileEndpoints } from './endpoints.ts';
 import type { Environment } from './references.ts';
@@ -32,6 +32,9 @@ export interface CompileInput {
   readonly epoch: number;
 }
 
+/** What one server is compiled with. */
+type ServerInput = Pick<CompileInput, 'material' | 'env'>;
+
 /** Builds the Snapshot. Disabled servers are not in it. */
 export function compile(input: CompileInput): Snapshot {
   const { config } = input;
@@ -42,12 +45,20 @@ export function compile(input: CompileInput): Snapshot {
     epoch: input.epoch,
     listen: compileListen(config, input.material),
     front: compileFront(config),
+    metrics: compileMetrics(config),
+    log: compileLog(config),
+    ...(config.tracing.url !== undefined && { tracing: { share: config.tracing.share } }),
     servers,
     endpoints: compileEndpoints(
       servers.map((server) => server.name),
       config,
     ),
   });
+}
+
+/** One server, as compile() has it. */
+export function compileOne(name: string, server: ServerConfig, input: ServerInput): ServerSpec {
+  return compileServer(name, server, input);
 }
 
 function compileListen(config: Config, material: ReadonlyMap<string, string>): ListenSpec {
@@ -84,7 +95,17 @@ function compileFront(config: Config): FrontSpec {
     allowedHosts: allowedHosts(listen.host, listen.allowedHosts),
     allowedOrigins: listen.allowedOrigins.includes('*') ? null : unique(listen.allowedOrigins),
     corsHeaders: unique(listen.corsHeaders),
+    serverTiming: listen.serverTiming,
   };
+}
+
+function compileMetrics({ metrics: { series, toolsMax } }: Config): MetricsSpec {
+  const tools = toolsMax === 0 || !series ? 0 : 2 ** Math.ceil(Math.log2(toolsMax));
+  return { series, tools };
+}
+
+function compileLog({ log }: Config): LogSpec {
+  return { ...log, format: log.format === 'auto' ? 'json' : log.format };
 }
 
 const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
@@ -113,7 +134,19 @@ function unique(names: readonly string[]): readonly string[] {
   return [...new Set(names.map((name) => name.toLowerCase()))];
 }
 
-function compileServer(name: string, server: ServerConfig, input: CompileInput): ServerSpec {
+/** Specs of servers that were compiled before: of thousands, one differs. Those that name files are compiled anew, as the files may have changed. */
+const compiled = new WeakMap<ServerConfig, { readonly spec: ServerSpec; readonly env: Environment }>();
+
+function compileServer(name: string, server: ServerConfig, input: ServerInput): ServerSpec {
+  const known = compiled.get(server);
+  if (known !== undefined && known.env === input.env && known.spec.name === name) return known.spec;
+  const spec = makeServer(name, server, input);
+  if ('command' in server || Object.values(server.tls).every((value) => typeof value !== 'string'))
+    compiled.set(server, { spec, env: input.env });
+  return spec;
+}
+
+function makeServer(name: string, server: ServerConfig, input: ServerInput): ServerSpec {
   assert(SERVER_NAME.test(name), 'a server name is safe in paths and before the prefix');
   const { timeouts } = server;
   assert(timeouts.firstByteMs <= timeouts.totalMs, 'a first-byte deadline lies within the total deadline');
@@ -122,6 +155,7 @@ function compileServer(name: string, server: ServerConfig, input: CompileInput):
     ...targetsOf(server, input),
     ...mirrorOf(server, input),
     era: server.era,
+    ...(server.required && { required: true as const }),
     forwardHeaders: unique(server.forwardHeaders),
     connectTimeoutMs: timeouts.connectMs,
     firstByteTimeoutMs: timeouts.firstByteMs,
@@ -142,7 +176,7 @@ function breakerSettings({ enabled, ...settings }: ServerConfig['breaker']): Bre
 /** Where a server is reached: its one place, or its first replica and the others. */
 function targetsOf(
   server: ServerConfig,
-  input: CompileInput,
+  input: ServerInput,
 ): Pick<ServerSpec, 'target' | 'replicas' | 'replication'> {
   if ('command' in server) return { target: stdioTarget(server, input.env) };
   const places = 'url' in server ? [server] : server.replicas;
@@ -153,7 +187,7 @@ function targetsOf(
 }
 
 /** Another place, that is not to be shown what is meant for the server alone. */
-function mirrorOf(server: ServerConfig, { material }: CompileInput): Pick<ServerSpec, 'mirror'> {
+function mirrorOf(server: ServerConfig, { material }: ServerInput): Pick<ServerSpec, 'mirror'> {
   if ('command' in server || server.mirror === undefined) return {};
   const { url, headers, percent, all, forwardHeaders } = server.mirror;
   const { serverName: _, cert: __, key: ___, ...tls } = server.tls;

@@ -3,6 +3,7 @@
 import * as z from 'zod/mini';
 import { NAME_CHARS_MAX } from '../mcp/outward.ts';
 import { PATTERN_CHARS_MAX, patternFault } from '../mcp/pattern.ts';
+import { endpointPolicy } from './endpoint-policies.ts';
 import { choice, list, shaped, text, told } from './option.ts';
 import { SERVER_NAME, SERVER_NAME_RULE } from './server-schema.ts';
 
@@ -90,6 +91,7 @@ const endpoint = told(
       z.prefault(z.strictObject(chosen('resources')), {}),
       "Which resources and resource templates are shown. Patterns are compared with the server's own URI and with server+uri.",
     ),
+    policy: endpointPolicy,
   }),
   'A choice of servers, and of what they have. Its tools, prompts and resources that are not shown cannot be used either.',
 );

@@ -3,6 +3,7 @@
 // are all disabled is not served.
 import type { NamedSpec, ViewSpec } from '../mcp/view.ts';
 import type { EndpointSpec } from '../snapshot.ts';
+import { compileEndpointPolicy } from './endpoint-policies.ts';
 import type { EndpointConfig } from './endpoint-schema.ts';
 import type { Config } from './schema.ts';
 
@@ -23,7 +24,8 @@ export function compileEndpoints(
     ...Object.entries(config.endpoints).flatMap(([name, one]): EndpointSpec[] => {
       const own = (one.servers ?? names).map((server) => names.indexOf(server)).filter((index) => index >= 0);
       if (own.length === 0) return [];
-      return [{ name, path: `/mcp/${name}`, members: own, ...looks(own.length, one.prefix, one) }];
+      const shown = looks(own.length, one.prefix, one);
+      return [{ name, path: `/mcp/${name}`, members: own, ...shown, ...compileEndpointPolicy(one.policy) }];
     }),
   ];
 }

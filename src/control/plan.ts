@@ -3,11 +3,12 @@
 // in the settings that come of it.
 
 import type { Snapshot } from '../snapshot.ts';
-import { isSameServer } from '../upstream/spec.ts';
+import { isSameServer, type ServerSpec } from '../upstream/spec.ts';
 import { compile } from './compile.ts';
 import { type KeyPath, keyText } from './problem.ts';
 import type { Environment } from './references.ts';
 import type { Config } from './schema.ts';
+import type { ServerConfig } from './server-schema.ts';
 
 /** A configuration that may be compiled. */
 export interface Wanted {
@@ -46,7 +47,8 @@ const LIVE: readonly string[] = [
   'limits.perPrincipalMax',
   'limits.lagMaxMs',
   'limits.drainMs',
-  'endpoints',
+  'limits.pageSize',
+  'limits.listGraceMs',
 ];
 
 /** Compares what runs with what is wanted; `next` is what will run after a reload. */
@@ -69,6 +71,32 @@ export function planReload(
     waits.push('the files of listen.tls');
   const plan = { ...serverPlan(running, { config, material, snapshot }), applies, waits };
   return { plan, next: { config, material, snapshot } };
+}
+
+/** What a gateway runs as to one server, and what is wanted there. */
+export interface ServerChange {
+  readonly server: string;
+  readonly was: { readonly config: ServerConfig | undefined; readonly spec: ServerSpec | undefined };
+  /** No `spec`: it is to be gone, or is disabled. */
+  readonly next: { readonly config: ServerConfig | undefined; readonly spec: ServerSpec | undefined };
+}
+
+/** What planReload() says where one server alone differs. */
+export function planServer({ server, was, next }: ServerChange): Plan {
+  const idle = { starts: [], stops: [], changes: [], applies: [], waits: [] };
+  if (next.spec === undefined) return was.spec === undefined ? idle : { ...idle, stops: [server] };
+  if (was.spec === undefined) return { ...idle, starts: [server] };
+  if (isSameServer(was.spec, next.spec)) return idle;
+  return { ...idle, changes: [changeOf(server, was.config, next.config)] };
+}
+
+function changeOf(
+  server: string,
+  was: ServerConfig | undefined,
+  next: ServerConfig | undefined,
+): Plan['changes'][number] {
+  const keys = differences(was, next).map(keyText);
+  return { server, keys: keys.length > 0 ? keys : ['files that it names'] };
 }
 
 /** True when a reload would do nothing. */
@@ -94,7 +122,9 @@ function heldBack(running: Config, wanted: Config): Config {
   const { allowedHosts, allowedOrigins, corsHeaders } = wanted.listen;
   const { headerCountMax, headerBytesMax, exchangesMax, perEndpointMax, perPrincipalMax, lagMaxMs, drainMs } =
     wanted.limits;
+  const { pageSize, listGraceMs } = wanted.limits;
   const crowd = { exchangesMax, perEndpointMax, perPrincipalMax, lagMaxMs };
+  const lists = { pageSize, listGraceMs };
   const { allowedHosts: _, ...listen } = running.listen;
   return {
     ...running,
@@ -102,7 +132,7 @@ function heldBack(running: Config, wanted: Config): Config {
     servers: wanted.servers,
     endpoints: wanted.endpoints,
     listen: { ...listen, ...(allowedHosts !== undefined && { allowedHosts }), allowedOrigins, corsHeaders },
-    limits: { ...running.limits, headerCountMax, headerBytesMax, ...crowd, drainMs },
+    limits: { ...running.limits, headerCountMax, headerBytesMax, ...crowd, drainMs, ...lists },
   };
 }
 
@@ -112,8 +142,7 @@ function serverPlan(running: Settings, next: Settings): Pick<Plan, 'starts' | 's
   const changes = [...after].flatMap(([server, spec]) => {
     const former = before.get(server);
     if (former === undefined || isSameServer(former, spec)) return [];
-    const keys = differences(running.config.servers[server], next.config.servers[server]).map(keyText);
-    return [{ server, keys: keys.length > 0 ? keys : ['files that it names'] }];
+    return [changeOf(server, running.config.servers[server], next.config.servers[server])];
   });
   return {
     starts: [...after.keys()].filter((server) => !before.has(server)),
@@ -124,11 +153,13 @@ function serverPlan(running: Settings, next: Settings): Pick<Plan, 'starts' | 's
 
 /** True when servers that stay have changed places: lists then come in another order. */
 function hasOtherOrder(running: Snapshot, next: Snapshot): boolean {
-  const names = ({ servers }: Snapshot, besides: Snapshot): string =>
-    servers
+  const names = ({ servers }: Snapshot, besides: Snapshot): string => {
+    const others = new Set(besides.servers.map(({ name }) => name));
+    return servers
       .map(({ name }) => name)
-      .filter((name) => besides.servers.some((one) => one.name === name))
+      .filter((name) => others.has(name))
       .join();
+  };
   return names(running, next) !== names(next, running);
 }
 
@@ -141,6 +172,7 @@ function hasOtherCertificate(running: Settings, wanted: Wanted): boolean {
 
 /** Paths of the values that differ, down to texts, numbers and whole lists. */
 function differences(one: unknown, other: unknown, path: KeyPath = []): KeyPath[] {
+  if (one === other) return [];
   if (!isMapping(one) || !isMapping(other))
     return JSON.stringify(one) === JSON.stringify(other) ? [] : [path];
   const keys = new Set([...Object.keys(one), ...Object.keys(other)]);

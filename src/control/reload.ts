@@ -1,8 +1,9 @@
-// The configuration of a running gateway, read anew when its file changes or when it is asked to.
-// Called by cli/lifecycle.ts. Promises: one reload at a time, and one more for whatever was asked meanwhile; a configuration that is refused changes nothing, and the
+// The configuration of a running gateway, read anew when its file or its registry changes or when it is asked to.
+// Called by cli/reloads.ts. Promises: one reload at a time, and one more for whatever was asked meanwhile; a configuration that is refused changes nothing, and the
 // log says why in the words of `sluice check`; each reload is one line in the log.
 import { GatewayError } from '../base/errors.ts';
-import type { Fields, Log } from '../observe/log.ts';
+import type { Fields } from '../observe/fields.ts';
+import type { Log } from '../observe/log.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { isIdle, type Plan, planReload, planRows, type Settings, type Wanted } from './plan.ts';
@@ -10,8 +11,8 @@ import type { Environment } from './references.ts';
 
 /** What reloads need of their surroundings. */
 export interface ReloaderParts {
-  /** The configuration as it is now, or every reason why there is none. */
-  load(): Promise<Wanted | readonly string[]>;
+  /** The configuration as it is now, or every reason why there is none. `cause`: what has changed; the rest may be as it was. */
+  load(cause: ReloadCause): Promise<Wanted | readonly string[]>;
   /** Puts a snapshot in force; rejects, and nothing has changed, when that cannot be done. */
   apply(snapshot: Snapshot): Promise<void>;
   readonly env: Environment;
@@ -19,8 +20,19 @@ export interface ReloaderParts {
   readonly clock: Clock;
 }
 
-/** Who asks for a reload: somebody does, or the file has changed. */
-export type ReloadCause = 'signal' | 'file';
+/** What came of a reload, or would come of it: what it does, or every reason why it is refused. */
+export type ReloadOutcome =
+  | { readonly isRefused: false; readonly plan: Plan }
+  | { readonly isRefused: true; readonly reasons: readonly string[] };
+
+/** Who asks for a reload: somebody does, the file has changed, or the registry has. */
+export type ReloadCause = 'signal' | 'file' | 'registry';
+
+/** One of them stands for those before it. */
+const CAUSES: readonly ReloadCause[] = ['registry', 'file', 'signal'];
+
+/** Names that one line of the log tells at most: an import may bring thousands. */
+const NAMES_MAX = 50;
 
 /** Reloads the configuration of one gateway. */
 export class Reloader {
@@ -28,6 +40,8 @@ export class Reloader {
   #running: Settings;
   #work: Promise<void> | null = null;
   #next: ReloadCause | null = null;
+  /** Why the last reload changed nothing; null: it was not refused. */
+  #refusal: readonly string[] | null = null;
 
   /** `running` is what the gateway was started with. */
   constructor(parts: ReloaderParts, running: Settings) {
@@ -35,11 +49,39 @@ export class Reloader {
     this.#running = running;
   }
 
+  /** What the gateway runs by now. */
+  get running(): Settings {
+    return this.#running;
+  }
+
+  /** What taking up another configuration would do. */
+  plan(wanted: Wanted): Plan {
+    return planReload(this.#running, wanted, this.#parts.env).plan;
+  }
+
   /** Reloads now, or once more when the present reload is over; resolves when nothing is left to do. */
   request(cause: ReloadCause): Promise<void> {
-    if (this.#next !== 'signal') this.#next = cause;
+    if (this.#next === null || CAUSES.indexOf(cause) > CAUSES.indexOf(this.#next)) this.#next = cause;
     this.#work ??= this.#run();
     return this.#work;
+  }
+
+  /** What a reload would do by now; nothing changes. */
+  async trial(): Promise<ReloadOutcome> {
+    try {
+      const wanted = await this.#parts.load('signal');
+      if (!('config' in wanted)) return { isRefused: true, reasons: wanted };
+      return { isRefused: false, plan: this.plan(wanted) };
+    } catch (thrown) {
+      return { isRefused: true, reasons: [reasonOf(thrown)] };
+    }
+  }
+
+  /** Reloads as on a signal; resolves with what that did. */
+  async ask(): Promise<ReloadOutcome> {
+    const outlook = await this.trial();
+    await this.request('signal');
+    return this.#refusal === null ? outlook : { isRefused: true, reasons: this.#refusal };
   }
 
   async #run(): Promise<void> {
@@ -59,9 +101,11 @@ export class Reloader {
   async #reload(cause: ReloadCause): Promise<void> {
     const { log, clock, env } = this.#parts;
     const beganAtMs = clock.now();
+    this.#refusal = null;
     try {
-      const wanted = await this.#parts.load();
+      const wanted = await this.#parts.load(cause);
       if (!('config' in wanted)) {
+        this.#refusal = wanted;
         for (const problem of wanted)
           log.error('the configuration is refused, nothing has changed', { problem });
         return;
@@ -74,7 +118,8 @@ export class Reloader {
       log.info('reloaded', { ...fieldsOf(plan), epoch: next.snapshot.epoch, ms });
       tellWaits(log, plan);
     } catch (thrown) {
-      const reason = thrown instanceof GatewayError ? thrown.message : String(thrown);
+      const reason = reasonOf(thrown);
+      this.#refusal = [reason];
       log.error('the configuration could not be taken up, nothing has changed', { reason });
     }
   }
@@ -86,8 +131,18 @@ export class Reloader {
   }
 }
 
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof GatewayError ? thrown.message : String(thrown);
+}
+
 function fieldsOf(plan: Plan): Fields {
-  return Object.fromEntries(planRows(plan).filter(([what]) => what !== 'waits'));
+  const rows = planRows(plan).filter(([what]) => what !== 'waits');
+  return Object.fromEntries(rows.map(([what, names]) => [what, shortened(names)]));
+}
+
+function shortened(names: readonly string[]): readonly string[] {
+  const more = names.length - NAMES_MAX;
+  return more > 0 ? [...names.slice(0, NAMES_MAX), `and ${more} more`] : names;
 }
 
 function tellWaits(log: Log, { waits }: Plan): void {

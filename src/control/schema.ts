@@ -4,9 +4,13 @@
 import * as z from 'zod/mini';
 import { LIMITS } from '../base/limits.ts';
 import type { Transport } from '../runtime/runtime.ts';
+import { adminOptions } from './admin-schema.ts';
 import { endpointFaults, endpoints, PREFIXES } from './endpoint-schema.ts';
+import { logOptions } from './log-schema.ts';
+import { metricsOptions } from './metrics-schema.ts';
 import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 import { SERVER_NAME, SERVER_NAME_RULE, serverSchema } from './server-schema.ts';
+import { tracingOptions } from './tracing-schema.ts';
 
 const hostName = shaped(
   /^(?:\*|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)$/,
@@ -57,7 +61,7 @@ const listen = told(
         transport: choice(
           TRANSPORTS,
           'uwebsockets',
-          "What reads requests and writes replies. `uwebsockets`: the HTTP server inside Bun. `sockets`: the gateway's own HTTP/1.1 on raw sockets, which saves about a third of the CPU time of a call; the price is a request parser of the gateway's own, younger and less widely used than the other, and plain HTTP/1.1 only: refused together with `tls`, `http2` or `http3`.",
+          "What reads requests and writes replies. `uwebsockets`: the HTTP server inside Bun, on Node the package uWebSockets.js (node:http without it). `sockets`: the gateway's own HTTP/1.1 on raw sockets, which saves about a third of the CPU time of a call; the price is a request parser of the gateway's own, younger and less widely used than the other, and plain HTTP/1.1 only: refused together with `tls`, `http2` or `http3`.",
         ),
         // 75 s outlives the 60 s for which load balancers commonly keep their own side; Bun counts up to 255 s.
         idleTimeoutMs: time(
@@ -67,6 +71,10 @@ const listen = told(
           'A connection without a request is closed after this long.',
         ),
         tls: z.optional(listenTls),
+        serverTiming: flag(
+          true,
+          'Replies carry `Server-Timing` (W3C): how long the gateway and the server took, and what was waited for a connection. A request whose `_meta` has `sluice/timing: true` gets it in its result as well.',
+        ),
         http2: flag(false, 'Speaks HTTP/2 as well; needs `tls`.'),
         http3: flag(false, 'Speaks HTTP/3 as well, on the same port over UDP; needs `tls`.'),
         allowedHosts: z.optional(
@@ -222,27 +230,33 @@ const workers = told(
   'Threads that serve clients, each with a listener of its own on the same port. `auto`: as many as there are processors to run them.',
 );
 
-const log = told(
+const admin = adminOptions(hostName, origin);
+
+const registry = told(
   z.prefault(
     z.strictObject({
-      level: choice(
-        ['debug', 'info', 'warn', 'error', 'silent'],
-        'info',
-        'Least level of the log lines written to stderr.',
+      enabled: flag(true, 'False: there are no servers but those of this file.'),
+      serversMax: whole(
+        'servers',
+        { min: 1, max: 100_000, value: LIMITS.registryServersMax },
+        'Servers that the registry holds, and that the gateway has room for from its start on: about 9 KB of addresses each for every worker, of which memory is used only for those that are called.',
       ),
     }),
     {},
   ),
-  'The log: one JSON object a line, on stderr.',
+  'Servers that are added, changed and removed while the gateway runs, through the admin API. They are kept in `registry.db` in `dataDir`. `sluice serve` alone has them.',
 );
 
 /** All options, each by itself. */
 const options = z.strictObject({
   $schema: z.optional(told(z.string(), 'For editors: where the JSON Schema of this file is.')),
   listen,
+  admin,
   workers,
   limits,
-  log,
+  log: logOptions,
+  metrics: metricsOptions,
+  tracing: tracingOptions,
   dataDir: z.optional(
     file(
       'Directory where the gateway keeps its data, such as the keys of session ids; made when it is missing. Left out: `$XDG_STATE_HOME/sluice`, or `~/.local/state/sluice`.',
@@ -259,12 +273,11 @@ const options = z.strictObject({
     'Which scanner reads messages: the native addon, its portable twin, or the addon when it can be loaded. SLUICE_SCAN decides before this.',
   ),
   servers: told(
-    z
-      .record(shaped(SERVER_NAME, SERVER_NAME_RULE), serverSchema)
-      .check(z.refine((servers) => Object.keys(servers).length > 0, { error: 'at least one server' })),
-    'The MCP servers behind the gateway, by name. Each is reached as /mcp/<name> and all together as /mcp.',
+    z.record(shaped(SERVER_NAME, SERVER_NAME_RULE), serverSchema),
+    'The MCP servers behind the gateway, by name. Each is reached as /mcp/<name> and all together as /mcp. Those of the registry come behind them, so there may be none here: `{}`.',
   ),
   endpoints,
+  registry,
 });
 
 /** The whole configuration. */

@@ -12,7 +12,10 @@ const GIB = KIB ** 3;
 export const cache = told(
   z.prefault(
     z.strictObject({
-      enabled: flag(true, 'False keeps nothing.'),
+      enabled: flag(
+        true,
+        'False keeps nothing, but for endpoints that ask for it (`endpoints.NAME.policy.cache`).',
+      ),
       maxBytes: whole(
         'bytes',
         { min: 64 * KIB, max: 64 * GIB, value: LIMITS.cacheBytesMax },
@@ -66,10 +69,10 @@ interface CacheConfig {
   readonly cacheTools: z.output<typeof cacheTools>;
 }
 
-/** What the data path reads of them; null: nothing is kept. */
-export function cacheSettings({ cache: own, cacheTools: tools }: CacheConfig): CacheSettings | null {
-  if (!own.enabled) return null;
+/** What the data path reads of them. Endpoints may ask for a cache where the server does not. */
+export function cacheSettings({ cache: own, cacheTools: tools }: CacheConfig): CacheSettings {
   return {
+    ...(own.enabled ? {} : { isOptIn: true }),
     bytesMax: own.maxBytes,
     defaultTtlMs: own.defaultTtlMs,
     defaultScope: own.defaultScope,

@@ -9,69 +9,70 @@ const RETRIES_MAX = 10;
 /** Patterns are tried one after the other for a name that was never seen. */
 const RULES_MAX = 1_000;
 
+/** What bounds repeats. */
+export const retryFields = {
+  max: whole(
+    'repeats',
+    { min: 0, max: RETRIES_MAX, value: LIMITS.retriesMax },
+    'Times that one request is sent again; 0 = never.',
+  ),
+  budgetPercent: whole(
+    'percent',
+    { min: 0, max: 100, value: LIMITS.retryBudgetPercent },
+    'Repeats per hundred requests, of each worker: when everything fails, a server gets so many more requests and no more.',
+  ),
+  perSecondMin: whole(
+    'repeats',
+    { min: 0, max: 10_000, value: LIMITS.retriesPerSecondMin },
+    'Repeats per second that are allowed besides, of each worker, however few requests there are.',
+  ),
+  backoffMs: time(
+    0,
+    MINUTE,
+    LIMITS.retryBackoffMs,
+    'Wait before the first repeat; it doubles with each, and is made longer or shorter by up to a half. With replicas the first repeat goes to another one at once.',
+  ),
+  backoffMaxMs: time(0, MINUTE, LIMITS.retryBackoffMaxMs, 'Longest such wait.'),
+};
+
 const retries = told(
   z.prefault(
-    z
-      .strictObject({
-        max: whole(
-          'repeats',
-          { min: 0, max: RETRIES_MAX, value: LIMITS.retriesMax },
-          'Times that one request is sent again; 0 = never.',
-        ),
-        budgetPercent: whole(
-          'percent',
-          { min: 0, max: 100, value: LIMITS.retryBudgetPercent },
-          'Repeats per hundred requests, of each worker: when everything fails, a server gets so many more requests and no more.',
-        ),
-        perSecondMin: whole(
-          'repeats',
-          { min: 0, max: 10_000, value: LIMITS.retriesPerSecondMin },
-          'Repeats per second that are allowed besides, of each worker, however few requests there are.',
-        ),
-        backoffMs: time(
-          0,
-          MINUTE,
-          LIMITS.retryBackoffMs,
-          'Wait before the first repeat; it doubles with each, and is made longer or shorter by up to a half. With replicas the first repeat goes to another one at once.',
-        ),
-        backoffMaxMs: time(0, MINUTE, LIMITS.retryBackoffMaxMs, 'Longest such wait.'),
-      })
-      .check(
-        z.refine((value) => value.backoffMs <= value.backoffMaxMs, {
-          path: ['backoffMs'],
-          error: 'at most backoffMaxMs',
-        }),
-      ),
+    z.strictObject(retryFields).check(
+      z.refine((value) => value.backoffMs <= value.backoffMaxMs, {
+        path: ['backoffMs'],
+        error: 'at most backoffMaxMs',
+      }),
+    ),
     {},
   ),
   'When a request is sent again: after failures that come before the server can have begun (it cannot be reached, its queue is full, its process does not start); and, when it reads (lists, `prompts/get`, `resources/read`, `completion/complete`, `ping`) or calls a tool that may be called twice, also when the connection breaks, time runs out or a 5xx without JSON comes before anything of a reply went to the client.',
 );
 
-const hedge = told(
-  z.prefault(
-    z.strictObject({
-      enabled: flag(
-        false,
-        'True hedges every request that reads and every call of a tool that may be called twice.',
-      ),
-      afterPercentile: whole(
-        'percent',
-        { min: 50, max: 99, value: LIMITS.hedgeAfterPercentile },
-        'A second request is sent after the time within which so many per cent of the replies of that tool came.',
-      ),
-      minMs: time(0, MINUTE, LIMITS.hedgeMinMs, 'But not earlier than this.'),
-      budgetPercent: whole(
-        'percent',
-        { min: 1, max: 100, value: LIMITS.hedgeBudgetPercent },
-        'Second requests per hundred that might have one, of each worker.',
-      ),
-    }),
-    {},
+/** What bounds second requests. */
+export const hedgeFields = {
+  enabled: flag(
+    false,
+    'True hedges every request that reads and every call of a tool that may be called twice.',
   ),
+  afterPercentile: whole(
+    'percent',
+    { min: 50, max: 99, value: LIMITS.hedgeAfterPercentile },
+    'A second request is sent after the time within which so many per cent of the replies of that tool came.',
+  ),
+  minMs: time(0, MINUTE, LIMITS.hedgeMinMs, 'But not earlier than this.'),
+  budgetPercent: whole(
+    'percent',
+    { min: 1, max: 100, value: LIMITS.hedgeBudgetPercent },
+    'Second requests per hundred that might have one, of each worker.',
+  ),
+};
+
+const hedge = told(
+  z.prefault(z.strictObject(hedgeFields), {}),
   'A second request beside one that is slow; the first reply wins, the other request is cancelled. Not for requests in a legacy session of the client.',
 );
 
-const rule = told(
+const toolRule = told(
   z.strictObject({
     idempotent: z.optional(
       told(
@@ -101,6 +102,16 @@ const rule = told(
   'What holds for these tools; what is left out is as with any other.',
 );
 
+/** Rules by the names of tools, or by patterns for them. */
+export const toolRules = z
+  .record(
+    shaped(/^[^\0]{1,256}$/, 'a name of a tool, or a pattern with * and ?, of 1 to 256 characters'),
+    toolRule,
+  )
+  .check(
+    z.refine((rules) => Object.keys(rules).length <= RULES_MAX, { error: `at most ${RULES_MAX} rules` }),
+  );
+
 /** Options of every kind of server. */
 export const policies = {
   retries,
@@ -116,19 +127,7 @@ export const policies = {
     'Requests that the server has under way at once, of all workers together; more are refused with 503 before anything is sent. 0 = any number. Event streams that last are not counted.',
   ),
   tools: told(
-    z._default(
-      z
-        .record(
-          shaped(/^[^\0]{1,256}$/, 'a name of a tool, or a pattern with * and ?, of 1 to 256 characters'),
-          rule,
-        )
-        .check(
-          z.refine((rules) => Object.keys(rules).length <= RULES_MAX, {
-            error: `at most ${RULES_MAX} rules`,
-          }),
-        ),
-      {},
-    ),
+    z._default(toolRules, {}),
     'Single tools, by the name that the server gives them, or by a pattern with `*` (any text) and `?` (any character). A name counts before patterns; of several patterns that fit, the first.',
   ),
 };
@@ -151,8 +150,13 @@ export function compilePolicy({
     hedge,
     idempotencyKey,
     concurrencyMax,
-    tools: Object.entries(tools).map(([pattern, rule]) => compileRule(pattern, rule)),
+    tools: compileRules(tools),
   };
+}
+
+/** Rules in the order that they are written in. */
+export function compileRules(tools: PolicyConfig['tools']): readonly ToolRule[] {
+  return Object.entries(tools).map(([pattern, rule]) => compileRule(pattern, rule));
 }
 
 /** Without what is left out: an absent key is not one whose value is undefined, to a reader or to a comparison of two snapshots. */

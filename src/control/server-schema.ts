@@ -98,6 +98,10 @@ const common = {
     64,
     'Headers of the client that are passed on to the server besides those of the protocol.',
   ),
+  required: flag(
+    false,
+    'True: the gateway is ready (`/readyz`) only once this server has answered, and while one of its places at least is in use. Nothing waits for it: other servers are served meanwhile, and so is this one.',
+  ),
   disabled: flag(false, 'True leaves the server out, as if it were not written.'),
 };
 
@@ -116,7 +120,7 @@ const keep = {
     0,
     7 * DAY,
     KEEP_DEFAULTS.idleMs,
-    'A shared process that has no call and no listener for this long is ended, and started again when it is needed; 0 = never. The process of a session ends with it, see `limits.sessionIdleMs`.',
+    'A shared process that has no call and no listener for this long is ended, and started again when it is needed; 0 = never. What the gateway itself hears for its cache does not count. The process of a session ends with it, see `limits.sessionIdleMs`.',
   ),
   startMs: time(
     10,

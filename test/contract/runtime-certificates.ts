@@ -1,5 +1,6 @@
 // Certificates for the TLS tests, made by openssl in a directory of their own.
-// Called by runtime-bun.test.ts. Promises: nothing is kept; null, with the reason on stderr, when there is no openssl.
+// Called by the tests with TLS. Promises: nothing is kept; null, with the reason on stderr, when there is no openssl.
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,8 +25,8 @@ export interface Certificates {
 export function makeCertificates(): Certificates | null {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
   const openssl = (...args: string[]): void => {
-    const done = Bun.spawnSync(['openssl', ...args], { cwd: folder, stderr: 'pipe' });
-    if (!done.success) throw new Error(`openssl ${args[0]}: ${done.stderr}`);
+    const done = spawnSync('openssl', args, { cwd: folder });
+    if (done.status !== 0) throw new Error(`openssl ${args[0]}: ${done.stderr}`);
   };
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const read = (name: string): Pair => ({

@@ -1,9 +1,9 @@
-// A program that uses the Bun runtime as a gateway would, for tests that need a process of their own.
-// Called by runtime-bun.test.ts: `bun runtime-process.ts MODE`. Promises: says what it did in JSON lines on stdout.
-import { createBunRuntime } from '../../src/runtime/bun.ts';
+// A program that uses a runtime as a gateway would, for tests that need a process of their own.
+// Called by runtime-machine.ts: `bun runtime-process.ts MODE`, on Node bundled. Promises: says what it did in JSON lines on stdout.
+import { createRuntime } from '../../src/runtime/create.ts';
 import { ChildRecorder, pattern, text } from './runtime-recorders.ts';
 
-const runtime = createBunRuntime();
+const runtime = await createRuntime();
 const say = (value: unknown): void => runtime.standard.writeStdout(text(`${JSON.stringify(value)}\n`));
 
 /** A child that ignores TERM and its stdin, with a grandchild of the same kind. */
@@ -44,6 +44,22 @@ const MODES: Readonly<Record<string, () => void>> = {
       },
       () => say({ count }),
     );
+  },
+  /** Two threads that listen, each with a client that waits; `exit` ends the process with code 7. */
+  threads() {
+    let asked = 0;
+    for (let count = 0; count < 2; count++) {
+      const worker = runtime.startWorker(new URL('./runtime-thread.js', import.meta.url).href, {
+        onMessage(message) {
+          if (message === 'ready') worker.post('listen');
+          if (typeof message === 'number')
+            void fetch(`http://127.0.0.1:${message}/never`).catch(() => undefined);
+          if (message === 'asked' && ++asked === 2) say('serving');
+        },
+        onExit: () => undefined,
+      });
+    }
+    process.stdin.on('data', () => process.exit(7));
   },
   /** A far timer must not keep the process alive. */
   timer() {

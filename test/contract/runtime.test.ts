@@ -1,10 +1,12 @@
 // Runs the runtime's contract on every implementation.
-// Called by bun test. Promises: the same tests on Bun and on the sim, the latter from several seeds and over wires of several kinds.
+// Called by bun test. Promises: the same tests on Bun and on the sim (on Node: runtime-node.test.ts), the latter from several seeds and over wires of several kinds.
+import { createBunRuntime } from '../../src/runtime/bun.ts';
 import { runtimeContract } from './runtime.ts';
-import { bunWorld, simWorld } from './runtime-world.ts';
+import { realWorld } from './runtime-real.ts';
+import { simWorld } from './runtime-world.ts';
 
 for (const transport of ['uwebsockets', 'sockets'] as const)
-  runtimeContract(`bun, ${transport}`, () => bunWorld(transport));
+  runtimeContract(`bun, ${transport}`, () => realWorld(createBunRuntime(), transport));
 for (const transport of ['uwebsockets', 'sockets'] as const)
   for (const seed of [1, 20_260_728])
     runtimeContract(`sim, ${transport}, seed ${seed}`, () => simWorld(seed, { transport }));

@@ -2,11 +2,12 @@
 // Called by runtime.test.ts for every implementation. Promises: asserts nothing about durations, only about what happens
 // and in which order.
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { rmSync } from 'node:fs';
 import { GatewayError } from '../../src/base/errors.ts';
 import type { Listener, ListenOptions, Reply, ReplySink, RequestHandler } from '../../src/runtime/runtime.ts';
 import { type ClientExchange, type ClientRequest, sendRequest } from '../../src/runtime/sim-client.ts';
+import { FLOOD_BYTES, sleep, type World } from './runtime-real.ts';
 import { ChildRecorder, Pump, pattern, SocketRecorder, text } from './runtime-recorders.ts';
-import { FLOOD_BYTES, type World } from './runtime-world.ts';
 
 export const LISTEN: ListenOptions = {
   transport: 'uwebsockets',
@@ -152,7 +153,8 @@ export function runtimeContract(name: string, make: () => World): void {
           const body = pattern(size);
           expect(Buffer.compare((await whole(send(listener, { body }))).bytes(), body)).toBe(0);
           const chunked = await whole(send(listener, { body, chunkBytes: 7001 }));
-          expect(Buffer.compare(chunked.bytes(), body)).toBe(0);
+          if (world.takesChunks) expect(Buffer.compare(chunked.bytes(), body)).toBe(0);
+          else expect(chunked.status).toBe(411);
         }
       });
 
@@ -162,7 +164,9 @@ export function runtimeContract(name: string, make: () => World): void {
         for (const request of [{ body }, { body, chunkBytes: 50_000 }]) {
           const reply = send(listener, request);
           await world.until('the refusal arrives', () => reply.state === 'whole');
-          expect([reply.status, reply.text()]).toEqual([413, 'GW_SERVER_BODY_SIZE']);
+          if (world.takesChunks || request.chunkBytes === undefined)
+            expect([reply.status, reply.text()]).toEqual([413, 'GW_SERVER_BODY_SIZE']);
+          else expect(reply.status).toBe(411);
         }
         expect((await whole(send(listener, { body: text('still there') }))).text()).toBe('still there');
       });
@@ -180,7 +184,8 @@ export function runtimeContract(name: string, make: () => World): void {
             },
           );
         });
-        for (const request of [{ announcedBytes: 100 }, { chunkBytes: 3, announcedBytes: 100 }]) {
+        const ways = [{ announcedBytes: 100 }, { chunkBytes: 3, announcedBytes: 100 }];
+        for (const request of ways.slice(0, world.takesChunks ? 2 : 1)) {
           started = false;
           const chunked = request.chunkBytes !== undefined;
           // In chunks the message would be complete, so a raw head without its last chunk is sent by hand.
@@ -200,7 +205,8 @@ export function runtimeContract(name: string, make: () => World): void {
           recorder.socket?.destroy();
           await world.until('the body fails', () => outcomes.length > before);
         }
-        expect(outcomes).toEqual(['GW_SERVER_BODY_ABORTED', 'GW_SERVER_BODY_ABORTED']);
+        expect(outcomes.length).toBe(world.takesChunks ? 2 : 1);
+        for (const outcome of outcomes) expect(outcome).toBe('GW_SERVER_BODY_ABORTED');
       });
 
       test('a stream arrives as it is written', async () => {
@@ -683,7 +689,7 @@ export function runtimeContract(name: string, make: () => World): void {
         expect([await files.readText(path), await files.exists(path)]).toEqual(['grüße', true]);
         const missing: unknown = await files.readText(`${path}.none`).catch((error: unknown) => error);
         expect(missing instanceof Error && 'code' in missing && missing.code).toBe('ENOENT');
-        if (world.runtime.name === 'bun') await Bun.file(path).delete();
+        if (world.runtime.name !== 'sim') rmSync(path);
       });
 
       test('files: what is made for this user alone is made once, moved in one step, and removed', async () => {
@@ -703,7 +709,7 @@ export function runtimeContract(name: string, make: () => World): void {
         await files.remove(to);
         await files.remove(to);
         expect(await files.exists(to)).toBe(false);
-        if (world.runtime.name === 'bun') await Bun.$`rm -r ${folder}`;
+        if (world.runtime.name !== 'sim') rmSync(folder, { recursive: true });
       });
 
       test('files: a watched one tells of each change, however it came about, until nobody listens any more', async () => {
@@ -733,9 +739,9 @@ export function runtimeContract(name: string, make: () => World): void {
         await files.writeText(other, 'another file');
         end();
         await files.writeText(path, 'five');
-        if (world.runtime.name === 'bun') await Bun.sleep(300);
+        if (world.runtime.name !== 'sim') await sleep(300);
         expect(told).toBe(4);
-        if (world.runtime.name === 'bun') await Bun.$`rm -r ${folder}`;
+        if (world.runtime.name !== 'sim') rmSync(folder, { recursive: true });
       });
 
       test('aead: what was sealed opens as it was, and not once a byte of anything differs', () => {

@@ -7,6 +7,7 @@ import { portableScanner } from '../../src/scan/portable.ts';
 import { createFakeUpstream, type FakeReply, type FakeUpstream } from '../../src/upstream/fake.ts';
 import { createPeerUpstream, homeOf, servePeers } from '../../src/upstream/peer.ts';
 import type { PeerLink } from '../../src/upstream/peer-link.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import { Mesh, startLinks } from '../fixtures/peers.ts';
 import { callOf, describeUpstream, type UpstreamWorld, Witness, type WorldSettings } from './upstream.ts';
 import { deedOf } from './upstream-server.ts';
@@ -124,6 +125,32 @@ test('in its home a server is reached without a detour', () => {
   if (link === undefined) throw new Error('no link');
   const local = deeds.upstream({});
   expect(createPeerUpstream({ link, local, sharesSessions: false })).toBe(local);
+});
+
+test('its home learns whether a client wants a request, or the gateway for itself', async () => {
+  const deeds = new Deeds();
+  const links = startLinks(new Mesh({ clockOf: () => deeds.sim.clock }));
+  const [home, asker] = [links[HOME], links[1 - HOME]];
+  if (home === undefined || asker === undefined) throw new Error('two workers have two links');
+  const server = deeds.upstream({});
+  const heard: boolean[] = [];
+  const upstream: Upstream = {
+    ...{ name: 'fake', transport: 'fake', stats: () => server.stats(), close: (ms) => server.close(ms) },
+    send: (request, sink) => {
+      heard.push(request.isBackground === true);
+      return server.send(request, sink);
+    },
+  };
+  servePeers(home, scanner, () => upstream);
+  const peer = createPeerUpstream({ link: asker, local: server, sharesSessions: false });
+  const headers = ['x-one', 'background'];
+  const witnesses = [{}, { isBackground: true }, { isBackground: false }].map((parts, id) => {
+    const witness = new Witness();
+    peer.send({ ...callOf('modern', id, 'echo'), headers, ...parts }, witness);
+    return witness;
+  });
+  await deeds.until(() => witnesses.every(({ over }) => over));
+  expect(heard).toEqual([false, true, false]);
 });
 
 afterAll(() => expect(faults).toEqual([]));

@@ -5,6 +5,7 @@ import { PoolCell } from '../../src/memory/cells.ts';
 import { CounterStripe } from '../../src/memory/counters.ts';
 import { mergedHistogram, sharedHistogram } from '../../src/memory/histogram.ts';
 import {
+  blankEntry,
   type JournalEntry,
   type JournalRecord,
   JournalWriter,
@@ -88,6 +89,9 @@ export function entryOf(n: number, into: JournalEntry): JournalEntry {
   into.status = n & 0x7fff;
   into.outcome = n & 3;
   into.endpoint = n >>> 3;
+  into.server = n >>> 2;
+  into.upstreamUs = n * 5;
+  into.replyBytes = n * 7;
   into.method = `m${n}`;
   into.id = `i${n}`;
   into.body.fill(n & 0xff);
@@ -104,6 +108,9 @@ function faultOf(record: JournalRecord): string | null {
     record.status === (n & 0x7fff) &&
     record.outcome === (n & 3) &&
     record.endpoint === n >>> 3 &&
+    record.server === n >>> 2 &&
+    record.upstreamUs === n * 5 &&
+    record.replyBytes === n * 7 &&
     record.method === `m${n}` &&
     record.id === `i${n}` &&
     record.body.every((one) => one === byte);
@@ -255,18 +262,7 @@ class Thread {
   #journal(): void {
     const { operations, worker } = this.#order;
     const writer = new JournalWriter(this.#memory, worker);
-    const entry: JournalEntry = {
-      wallMs: 0,
-      durationUs: 0,
-      status: 0,
-      outcome: 0,
-      endpoint: 0,
-      method: '',
-      id: '',
-      body: new Uint8Array(300),
-      nameStart: 0,
-      nameEnd: 0,
-    };
+    const entry: JournalEntry = { ...blankEntry(), body: new Uint8Array(300) };
     for (let n = 1; n <= operations; n++) writer.write(entryOf(n, entry));
     Atomics.add(this.#check, CHECK.over, 1);
     this.#done = operations;

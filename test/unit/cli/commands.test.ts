@@ -5,7 +5,7 @@ import { readArguments, resultText } from '../../../src/cli/call.ts';
 import { check } from '../../../src/cli/check.ts';
 import { endpointUrl, failureText } from '../../../src/cli/client.ts';
 import { findConfig, loadNamed, prepare } from '../../../src/cli/configure.ts';
-import { untilStopped } from '../../../src/cli/lifecycle.ts';
+import { untilStopped } from '../../../src/cli/ending.ts';
 import { toolTable } from '../../../src/cli/list.ts';
 import { columns, createPaint, printable } from '../../../src/cli/paint.ts';
 import { serverName } from '../../../src/cli/run.ts';

@@ -44,6 +44,7 @@ export function fakeWorld(
     },
     isColourWanted: () => false,
     isStdinTerminal: () => false,
+    openScreen: async () => null,
     onStopSignal: (callback) => {
       callbacks.push(callback);
     },

@@ -4,7 +4,10 @@ import { describe, expect, test } from 'bun:test';
 import { runProgram } from '../../../src/cli/program.ts';
 import { fakeWorld } from './fake-world.ts';
 
-const COMMANDS = ['serve', 'run', 'stdio', 'check', 'list', 'call', 'bench'];
+const COMMANDS = [
+  ...['serve', 'run', 'stdio', 'check', 'list', 'call', 'bench'],
+  ...['servers', 'top', 'tail', 'doctor'],
+];
 
 async function run(args: readonly string[], given: Parameters<typeof fakeWorld>[0] = {}) {
   const fake = fakeWorld(given);
@@ -28,6 +31,15 @@ describe('help', () => {
     expect(examples).toMatch(new RegExp(`^Examples:\\n(?:  .*sluice ${command}.*\\n)+`));
     expect((await run(['help', command])).out).toBe(out);
   });
+
+  test.each(['add', 'edit', 'rm', 'restart', 'enable', 'disable'])(
+    'servers %s has its own too',
+    async (command) => {
+      const { code, out } = await run(['servers', command, '--help']);
+      expect(code).toBe(0);
+      expect(out.slice(out.indexOf('Examples:'))).toContain(`  sluice servers ${command} `);
+    },
+  );
 
   test('--version', async () => {
     expect(await run(['--version'])).toEqual({ code: 0, out: '9.9.9\n', err: '' });
@@ -57,6 +69,20 @@ describe('a wrong command line exits with 2', () => {
     [['call', 'a', 'b', '@none.json'], "cannot read the file 'none.json'"],
     [['call', 'a', 'b', '{}', '--url', 'ftp://x'], "found 'ftp://x'"],
     [['list', '--url', 'http://'], "found 'http://'"],
+    [['servers', 'restrat'], 'did you mean restart?'],
+    [['servers', 'xyzzy'], 'there are add, edit, rm, restart, enable, disable'],
+    [['servers', 'add'], "missing required argument 'name'"],
+    [['servers', 'add', 'a'], 'with --url URL'],
+    [['servers', 'add', 'a', '--url', 'http://x/mcp', '--', 'b'], 'give one of them'],
+    [['servers', 'add', 'a', '--set', 'nope'], 'key=value'],
+    [['servers', 'edit', 'a'], '--set key=value'],
+    [['servers', 'rm', 'a'], '--yes'],
+    [['servers', '--admin', 'ftp://x'], "found 'ftp://x'"],
+    [['servers', '--token', ''], 'admin token'],
+    [['tail', '--outcome', 'fine'], 'ok, refused, failed, abandoned'],
+    [['tail', '--slow', 'x'], 'milliseconds'],
+    [['tail', '--lines', '-1'], '--lines'],
+    [['top', 'extra'], 'too many arguments'],
   ])('%p', async (args, said) => {
     const { code, out, err } = await run(args);
     expect(code).toBe(2);
@@ -89,12 +115,19 @@ describe('a wrong configuration exits with 2, before anything is started', () =>
     expect(err).toContain('x.yaml: Cannot read the configuration: found no such file');
   });
 
-  test('every server disabled', async () => {
-    const { code, err } = await run(['serve'], {
-      files: { '/work/sluice.yaml': 'servers: { a: { command: x, disabled: true } }' },
-    });
+  test.each([
+    ['servers: { a: { command: x, disabled: true } }', 'every server of the configuration is disabled'],
+    ['servers: {}', 'the configuration has no server'],
+  ])('nothing to serve, and no registry either: %s', async (text, said) => {
+    for (const command of ['stdio', 'check']) {
+      const { code, err } = await run([command], { files: { '/work/sluice.yaml': text } });
+      expect(code).toBe(2);
+      expect(err).toContain(said);
+    }
+    const off = `registry: { enabled: false }\n${text}`;
+    const { code, err } = await run(['serve'], { files: { '/work/sluice.yaml': off } });
     expect(code).toBe(2);
-    expect(err).toContain('every server of the configuration is disabled');
+    expect(err).toContain(said);
   });
 
   test('a scanner nobody has', async () => {

@@ -13,10 +13,11 @@ describe('generated papers', () => {
     expect(await stale()).toEqual([]);
   });
 
-  test('are the three that there should be', async () => {
+  test('are the four that there should be', async () => {
     expect((await generate()).map((file) => file.path)).toEqual([
       'docs/config.md',
       'docs/errors.md',
+      'docs/metrics.md',
       'docs/sluice.schema.json',
     ]);
   });

@@ -53,3 +53,30 @@ test('what cannot be meant is refused, with its place', () => {
   expect(placesOf('x')).toEqual(['endpoints']);
   expect(placesOf({ x: { tools: 7, servers: [1] } })).toEqual(['endpoints.x.servers.0', 'endpoints.x.tools']);
 });
+
+test('policies: what is said and no more; servers stay as they are', () => {
+  const policy = {
+    timeoutMs: 500,
+    retries: { max: 0 },
+    hedge: { enabled: true },
+    concurrencyMax: 7,
+    cache: false,
+    tools: { 'a__*': { timeoutMs: 50 } },
+  };
+  const [own, empty] = compiled({ endpoints: { x: { policy }, y: { policy: {} } } }).slice(3);
+  expect(own?.policy).toEqual({
+    ...{ timeoutMs: 500, retries: { max: 0 }, hedge: { enabled: true }, concurrencyMax: 7, isCached: false },
+    tools: [{ pattern: 'a__*', timeoutMs: 50 }],
+  });
+  expect([own?.view, empty !== undefined && 'policy' in empty]).toEqual([undefined, false]);
+  const odd = {
+    timeoutMs: 1,
+    retries: { max: 11, often: 1 },
+    hedge: true,
+    tools: { '': {} },
+    idempotencyKey: 'all',
+  };
+  const { error } = configSchema.safeParse({ servers: SERVERS, endpoints: { x: { policy: odd } } });
+  const places = (error?.issues ?? []).map(({ path }) => path.slice(3).join('.'));
+  expect([...new Set(places)].sort()).toEqual(['', 'hedge', 'retries', 'retries.max', 'timeoutMs', 'tools.']);
+});

@@ -300,7 +300,6 @@ describe('a problem', () => {
       'both cert and key',
     ],
     ['no servers at all', 'listen: {}\n', { key: 'servers' }, 'found nothing; required: a mapping'],
-    ['no server among them', 'servers: {}\n', { key: 'servers' }, 'at least one server'],
     ['a file that is no mapping', '[1]\n', { key: '', line: 1 }, 'found a list; allowed: a mapping'],
     ['an empty file', '', { key: '' }, 'found an empty value'],
     [

@@ -75,7 +75,7 @@ describe('a plan', () => {
         allowedHosts: ['x.example'],
         allowedOrigins: ['https://x.example'],
       },
-      limits: { sessionsMax: 6, drainMs: 77, exchangesMax: 9 },
+      limits: { sessionsMax: 6, drainMs: 77, exchangesMax: 9, pageSize: 5, listGraceMs: 6 },
       workers: 3,
       dataDir: '/elsewhere',
       log: { level: 'debug' },
@@ -86,6 +86,8 @@ describe('a plan', () => {
       'listen.allowedOrigins',
       'listen.allowedHosts',
       'limits.exchangesMax',
+      'limits.listGraceMs',
+      'limits.pageSize',
       'limits.drainMs',
       'prefix',
     ]);
@@ -105,6 +107,8 @@ describe('a plan', () => {
       allowedOrigins: ['https://x.example'],
       drainMs: 77,
       exchangesMax: 9,
+      pageSize: 5,
+      listGraceMs: 6,
     });
     expect(endpoints[0]?.prefixed).toBe(true);
     // What waits still does the next time.

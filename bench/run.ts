@@ -13,15 +13,19 @@ import { benchBridging } from './macro/bridging.ts';
 import { benchCached } from './macro/cached.ts';
 import { benchCapacity } from './macro/capacity.ts';
 import { benchEchoKinds } from './macro/echo-kinds.ts';
+import { benchObserving } from './macro/observing.ts';
+import { benchRegistry } from './macro/registry.ts';
 import { benchRouted } from './macro/routed.ts';
 import { benchSessions } from './macro/sessions.ts';
 import { benchStartup } from './macro/startup.ts';
 import { benchSteady } from './macro/steady.ts';
 import { benchSuite } from './macro/suite.ts';
 import { benchToy } from './macro/toy.ts';
+import { benchTransports } from './macro/transports.ts';
 import { pasted } from './markdown.ts';
 import { benchCells } from './micro/cells.ts';
 import { benchHandover } from './micro/handover.ts';
+import { benchLimits } from './micro/limits.ts';
 import { benchPool } from './micro/pool.ts';
 import { benchRing } from './micro/ring.ts';
 import { benchRoute } from './micro/route.ts';
@@ -51,6 +55,7 @@ const MICRO: Readonly<Record<string, Bench>> = {
   ring: async (size) => ({ ring: await benchRing({ size }) }),
   handover: async (size) => ({ handover: await benchHandover({ size }) }),
   seal: async (size) => ({ seal: await benchSeal({ toy: size === 'toy' }) }),
+  limits: async (size) => ({ limits: benchLimits({ toy: size === 'toy' }) }),
 };
 
 /** Whole processes. */
@@ -72,6 +77,24 @@ const MACRO: Readonly<Record<string, Bench>> = {
           : { rounds: 3, secondsPerRound: 2, warmUpSeconds: 1 },
       ),
     };
+  },
+  observing: async (size) => ({
+    observing: await benchObserving(
+      size === 'full'
+        ? { rounds: 30, secondsPerRound: 1, warmUpSeconds: 3, copies: 3 }
+        : size === 'short'
+          ? { rounds: 12, secondsPerRound: 1, warmUpSeconds: 2, copies: 2 }
+          : { rounds: 1, secondsPerRound: 1, warmUpSeconds: 0, copies: 1 },
+    ),
+  }),
+  transports: (size) => {
+    if (size === 'toy')
+      return benchTransports({ rounds: 1, secondsPerRound: 1, warmUpSeconds: 1, isToy: true });
+    return benchTransports(
+      size === 'full'
+        ? { rounds: 9, secondsPerRound: 2, warmUpSeconds: 2 }
+        : { rounds: 3, secondsPerRound: 2, warmUpSeconds: 1 },
+    );
   },
   bridging: async (size) => {
     if (size === 'toy')
@@ -124,6 +147,13 @@ const MACRO: Readonly<Record<string, Bench>> = {
     const time = size === 'full' ? { rounds: 3, secondsPerRound: 1.5 } : { rounds: 2, secondsPerRound: 1 };
     return { servers: await benchEchoKinds({ ...time, mayInstall: size === 'full' }) };
   },
+  registry: async (size) => ({
+    registry: await benchRegistry(
+      size === 'toy'
+        ? { registrations: 20, effects: 2, servers: 0 }
+        : { registrations: size === 'full' ? 5_000 : 1_000, effects: 200, servers: 10_000 },
+    ),
+  }),
   sessions: async (size) => {
     const steps = size === 'toy' ? [20, 40] : size === 'full' ? [1_000, 10_000] : [500, 2_000];
     return {

@@ -1,4 +1,4 @@
-// Builds the native scanner, then the bundle that starts faster than the sources. Run by npm and bun as the root install script (plain JavaScript: on a bare machine Bun is not there
+// Builds the native scanner, then the bundles: the one that starts faster than the sources, and the one for Node. Run by npm and bun as the root install script (plain JavaScript: on a bare machine Bun is not there
 // yet), and by `npm run build:native`, which adds --require.
 // Promises: without a compiler, or without a bundle, the install still succeeds, says so in one line, and leaves nothing of an older build behind;
 // with --require only the scanner is built, and a failure shows everything and exits 1. A scanner that is up to date is not built again.
@@ -33,6 +33,9 @@ function bundle() {
     console.log(
       `sluice: no bundle (${done.output.trim().split('\n', 1)[0]}); it starts from its sources, which takes longer.`,
     );
+  if (!done.ok) return;
+  const onNode = run('/bin/sh', [join(root, 'bin/sluice'), 'node'], { env, timeout: BUNDLE_MS_MAX });
+  if (!onNode.ok) console.log(`sluice: nothing to run on Node (${onNode.output.trim().split('\n', 1)[0]}).`);
 }
 
 /** Ends the script: the portable scanner serves, unless the addon was required. */

@@ -1,4 +1,4 @@
-// A long run under mixed real traffic, with faults: `npm run soak -- --minutes N [--seed S] [--workers W] [--clients C] [--small] [--verbose]`.
+// A long run under mixed real traffic, with faults: `npm run soak -- --minutes N [--seed S] [--workers W] [--clients C] [--small] [--whole-heap] [--verbose]`.
 // Called by people and .ci/run. Promises: one line every few seconds, a report at the end, exit code 1 when it was not good; the seed is printed
 // first and draws what each client does and which faults come when; everything that was started is ended, also by Ctrl-C.
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     clients: { type: 'string', default: '24' },
     small: { type: 'boolean', default: false },
+    'whole-heap': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -35,6 +36,7 @@ try {
     workers: number('workers', values.workers),
     clients: number('clients', values.clients),
     small: values.small,
+    wholeHeap: values['whole-heap'],
     verbose: values.verbose,
     say: (line) => console.log(line),
   });

@@ -1,25 +1,26 @@
 // The process: arguments → command → exit code.
 // Called by bin/sluice (and by examples/start.ts, which adds a demo server). Promises: the only file that reads the arguments
 // and the environment, traps signals and sets the exit code; commands get all of it handed in as a World.
-import { fstatSync, statSync } from 'node:fs';
+import { fstatSync, realpathSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { version } from '../package.json';
 import { encode } from './base/bytes.ts';
 import { runProgram } from './cli/program.ts';
 import type { World } from './cli/world.ts';
-import { createBunRuntime } from './runtime/bun.ts';
+import { createRuntime } from './runtime/create.ts';
 
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
 
 /** The world of this process. */
-function processWorld(): World {
-  const runtime = createBunRuntime();
+async function processWorld(): Promise<World> {
+  const runtime = await createRuntime();
   const { env } = process;
   let onReload: (() => void) | null = null;
   return {
-    // Configurations may name the Bun that runs Sluice, which a bare machine has nowhere in its PATH.
-    env: { ...env, SLUICE_BUN: process.execPath },
+    // Configurations may name the Bun that runs Sluice, which a bare machine has nowhere in its PATH; on Node bin/sluice says where it found one.
+    env: runtime.name === 'bun' ? { ...env, SLUICE_BUN: process.execPath } : { ...env },
     cwd: process.cwd(),
     version,
     runtime,
@@ -27,6 +28,11 @@ function processWorld(): World {
     err: (text) => runtime.standard.writeStderr(encode(text)),
     isColourWanted: () => isTerminal(STDOUT) && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb',
     isStdinTerminal: () => isTerminal(STDIN),
+    async openScreen() {
+      if (!isTerminal(STDOUT) || env.TERM === 'dumb') return null;
+      const { openScreen } = await import('./cli/screen.ts');
+      return openScreen((text) => runtime.standard.writeStdout(encode(text)));
+    },
     onStopSignal(callback) {
       for (const [name, number] of STOP_SIGNALS) {
         process.on(name, () => {
@@ -63,7 +69,14 @@ const STOP_SIGNALS = [
 
 /** Runs one command and ends the process with its exit code. */
 export async function main(args: readonly string[]): Promise<void> {
-  process.exit(await runProgram(args, processWorld()));
+  process.exit(await runProgram(args, await processWorld()));
 }
 
-if (import.meta.main) await main(process.argv.slice(2));
+/** Whether this is the module that was started: Bun says so, and what Node was given is the first argument, links included. */
+function isStarted(): boolean {
+  if (typeof process.versions.bun === 'string') return import.meta.main;
+  const started = process.argv[1];
+  return started !== undefined && realpathSync(started) === fileURLToPath(import.meta.url);
+}
+
+if (isStarted()) await main(process.argv.slice(2));

@@ -18,6 +18,7 @@ import { ECHO_KINDS } from '../bench/macro/other-servers.ts';
 import { firstLine, obtain } from '../bench/macro/peer.ts';
 import { PEERS } from '../bench/macro/peer-list.ts';
 import { isStdioEcho, STDIO_ECHO, startEcho } from '../bench/macro/peers.ts';
+import { benchRegistry } from '../bench/macro/registry.ts';
 import { scenariosOf } from '../bench/macro/scenarios.ts';
 import { benchSessions } from '../bench/macro/sessions.ts';
 import { benchStartup } from '../bench/macro/startup.ts';
@@ -29,6 +30,7 @@ import { wrkScript } from '../bench/macro/wrk.ts';
 import { pasted } from '../bench/markdown.ts';
 import { benchCells } from '../bench/micro/cells.ts';
 import { benchHandover } from '../bench/micro/handover.ts';
+import { benchLimits } from '../bench/micro/limits.ts';
 import { benchPool } from '../bench/micro/pool.ts';
 import { benchRing } from '../bench/micro/ring.ts';
 import { benchRoute } from '../bench/micro/route.ts';
@@ -52,6 +54,13 @@ import { targetsOf } from '../bench/targets.ts';
 function show(result: BenchResult): void {
   console.log(renderTable(result));
 }
+
+test('registry, toy size: registrations are acknowledged and take effect', async () => {
+  const result = await benchRegistry({ registrations: 5, effects: 1, servers: 0 });
+  show(result);
+  expect(result.rows).toHaveLength(6);
+  expect(targetsOf({ registry: result }).rows[0]?.figures.ours).toContain('HTTP, one client');
+}, 120_000);
 
 test('kernels, toy size: every one gives the same', async () => {
   const result = await benchKernels({ toy: true });
@@ -235,6 +244,18 @@ test('idle sessions, toy size: they open on the aggregate and through to the ups
   expect(result.notes?.length).toBe(1);
 }, 60_000);
 
+test('bounds on concurrency, toy size: each limiter before the same requests', () => {
+  const result = benchLimits({ toy: true });
+  show(result);
+  expect(result.rows.length).toBe(30);
+  // What a bound of twice the slots does under overload, and having none.
+  const servedPerSecond = (row: string): number =>
+    figureOf(result, `overload, 150 %: ${row}`, 'served/s') ?? 0;
+  expect(servedPerSecond('fixed, 2 × slots')).toBeGreaterThan(700);
+  expect(figureOf(result, 'overload, 150 %: none', 'p99 ms')).toBeGreaterThan(500);
+  expect(result.checksum).toBe(benchLimits({ toy: true }).checksum);
+});
+
 test('start and stop, toy size: ready, drained, recovered, installed', async () => {
   const result = await benchStartup({ rounds: 1, toy: true, mayInstall: false });
   show(result);
@@ -242,6 +263,7 @@ test('start and stop, toy size: ready, drained, recovered, installed', async () 
     'sluice, http',
     'sluice, stdio',
     'sluice, upstream back again',
+    'sluice, one of two replicas back again',
     'sluice, installed',
   ]);
   expect(result.notes).toBeUndefined();

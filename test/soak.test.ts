@@ -12,6 +12,7 @@ import { stopAll } from './fixtures/harness.ts';
 const TEST_MS_MAX = 120_000;
 const options: SoakOptions = {
   ...{ seconds: 4, seed: Number(Bun.env.SLUICE_SEED ?? 11), workers: 2, clients: 12, small: true },
+  wholeHeap: false,
   verbose: true,
   say: (line) => console.log(line),
 };
@@ -74,6 +75,15 @@ test('the judgement: what it demands, one by one', () => {
   expect(faultsOf(runWith({ looks: leaking.slice(0, 60) }, 60))).toEqual([]);
   expect(faultsOf(runWith({ ledger: new Ledger() }))).toEqual(['no call of a healthy server succeeded']);
   expect(ratioOf({ succeeded: 0, failed: 0 })).toBe(1);
+});
+
+test('what wavers slowly is not taken for growth, what grows beneath it is', () => {
+  // The sawtooth of a generational collector, whose teeth last for minutes, cut off in the middle of one.
+  const sawtooth = (at: number): number => 250 + 60 * (((at + 60) % 170) / 170);
+  const swaying = Array.from({ length: 600 }, (_, at) => lookWith(at, sawtooth(at)));
+  expect(grows(trendOf(swaying, 'residentMb'), 1)).toBe(false);
+  const growing = Array.from({ length: 600 }, (_, at) => lookWith(at, sawtooth(at) + at / 2));
+  expect(grows(trendOf(growing, 'residentMb'), 1)).toBe(true);
 });
 
 test('a slope is told from noise', () => {

@@ -1,13 +1,16 @@
 // Who stands between the load and the echo upstream: nobody, nginx, HAProxy, or the gateway.
-// Called by routed.ts, suite.ts, capacity.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
+// Called by routed.ts, transports.ts, suite.ts, capacity.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
 // upstream open, writes no access log, and lives in a temporary folder that goes with it.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Transport } from '../../src/runtime/runtime.ts';
 import { freePort, startTarget, type Target } from './target.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
+
+/** Where the native scanner lies, from the root on. */
+const ADDON = 'build/Release/sluice.node';
 
 /** Name of the echo server in the gateway's configuration. */
 const SERVER = 'echo';
@@ -130,25 +133,58 @@ export function isStdioEcho(command: string): boolean {
 
 /**
  * Starts the gateway with servers described as in its configuration, `echo` among them; its URL is that one's endpoint. One data worker
- * unless more are asked for, since the proxies beside it have one.
+ * unless more are asked for, since the proxies beside it have one. `more` goes into the configuration as it stands.
  */
 export function startGatewayWith(
   servers: Readonly<Record<string, object>>,
   workers = 1,
   transport: Transport = 'uwebsockets',
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<Target> {
   return inFolder((folder) => {
     const config = join(folder, 'sluice.json');
     // Left out where it is the default: older builds, which are measured as well, do not know it.
     const listen = { host: '127.0.0.1', port: 0, ...(transport === 'sockets' && { transport }) };
     const many = hasWorkersOption() ? { workers } : {};
-    writeFileSync(config, JSON.stringify({ listen, servers, ...many }));
+    writeFileSync(config, JSON.stringify({ listen, servers, ...many, ...more }));
     const base = transport === 'sockets' ? 'sluice (sockets)' : 'sluice';
     const name = workers === 1 ? base : `${base}, ${workers} workers`;
     const command = [join(ROOT, 'bin', 'sluice'), 'serve', '--config', config];
     const ready = { stream: 'stderr', read: readReadyLine } as const;
     // Its keys are made here and forgotten, not kept among the user's own.
     return startTarget(name, command, ready, { env: { XDG_STATE_HOME: folder } });
+  });
+}
+
+/** How a gateway on Node is run: bundled, and with uWebSockets.js or where it finds none. */
+export interface NodeGateway {
+  readonly transport: Transport;
+  /** Without the package uWebSockets.js: node:http serves. */
+  readonly isBare?: boolean;
+}
+
+/** Starts the gateway on Node, with one HTTP server and one data worker. It runs dist/node/ as it is there. */
+export function startGatewayOnNode(
+  name: string,
+  upstream: string,
+  { transport, isBare = false }: NodeGateway,
+): Promise<Target> {
+  return inFolder((folder) => {
+    const built = join(ROOT, 'dist', 'node');
+    let main = join(built, 'main.js');
+    if (isBare) {
+      // No package is found from there on upwards.
+      cpSync(built, join(folder, 'dist', 'node'), { recursive: true });
+      if (existsSync(join(ROOT, ADDON))) cpSync(join(ROOT, ADDON), join(folder, ADDON));
+      main = join(folder, 'dist', 'node', 'main.js');
+    }
+    const config = join(folder, 'sluice.json');
+    const listen = { host: '127.0.0.1', port: 0, transport };
+    writeFileSync(config, JSON.stringify({ listen, servers: { [SERVER]: { url: upstream } }, workers: 1 }));
+    const ready = { stream: 'stderr', read: readReadyLine } as const;
+    return startTarget(name, ['node', main, 'serve', '--config', config], ready, {
+      env: { XDG_STATE_HOME: folder },
+    });
   });
 }
 

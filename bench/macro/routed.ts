@@ -1,5 +1,5 @@
 // The macro bench: CPU per routed tools/call of the gateway beside nginx, in one run, behind the same load and before the same upstream.
-// Called by bench/run.ts. Promises: rounds are interleaved (direct, nginx, sluice, and again), ratios are taken within a round
+// Called by bench/run.ts, and transports.ts, which compares other targets in the same way. Promises: rounds are interleaved (direct, nginx, sluice, and again), ratios are taken within a round
 // and their median is given; a missing wrk or nginx is a skip by name that says how to get it.
 
 import { rmSync, writeFileSync } from 'node:fs';
@@ -20,11 +20,14 @@ export interface RoutedOptions {
   readonly withoutGateway?: boolean;
 }
 
-const LOADED = 32;
-const SINGLE = 1;
+/** Connections of the load. */
+export const LOADED = 32;
+/** Connections where one call waits for the next. */
+export const SINGLE = 1;
 const TITLE = 'routed tools/call, HTTP to HTTP';
 
-interface Round extends Load {
+/** A target's figures in one round. */
+export interface Round extends Load {
   readonly cpuUs: number;
 }
 
@@ -39,7 +42,7 @@ async function measure(
 }
 
 /** Rounds of all targets in turn: one list a target, in step. */
-async function interleave(
+export async function interleave(
   targets: readonly Target[],
   wrk: string,
   script: string,
@@ -58,11 +61,21 @@ async function interleave(
 }
 
 /** Median over rounds of a figure of one target divided by that of another in the same round. */
-function ratio(ours: readonly Round[], theirs: readonly Round[], figure: (round: Round) => number): number {
+export function ratio(
+  ours: readonly Round[],
+  theirs: readonly Round[],
+  figure: (round: Round) => number,
+): number {
   return median(ours.map((round, index) => figure(round) / figure(theirs[index] ?? round)));
 }
 
-function row(target: Target, many: readonly Round[], single: readonly Round[], proxied: boolean): BenchRow {
+/** A target's line: medians of its rounds. */
+export function row(
+  target: Target,
+  many: readonly Round[],
+  single: readonly Round[],
+  proxied: boolean,
+): BenchRow {
   return rowOf(
     target.name,
     {

@@ -10,6 +10,7 @@ import { firstAnswer } from './entrants.ts';
 import { firstLine, obtain, type Peer } from './peer.ts';
 import { PEERS } from './peer-list.ts';
 import { isStdioEcho, STDIO_ECHO, startEcho, startGatewayWith, startNginx } from './peers.ts';
+import { replicaReturn } from './replica-return.ts';
 import { type Target, treeUse, which } from './target.ts';
 
 /** How often, and beside whom. */
@@ -65,10 +66,11 @@ export async function benchStartup(options: StartupOptions): Promise<BenchResult
     await echo.stop();
   }
   rows.push(await recovery(options.toy ? options.rounds : KILLS));
+  rows.push(await replicaReturn(options.toy ? options.rounds : KILLS));
   rows.push(installRow());
   return {
     title: 'start, stop, recovery, install',
-    method: `medians of ${options.rounds} processes (${PEER_ROUNDS} of each peer); listening: its ready line, or its port takes connections; answered: first call that came through from the upstream; drained: SIGTERM to the end, idle; recovered: from the upstream's return to the first call that succeeds, ${options.toy ? options.rounds : KILLS} times`,
+    method: `medians of ${options.rounds} processes (${PEER_ROUNDS} of each peer); listening: its ready line, or its port takes connections; answered: first call that came through from the upstream; drained: SIGTERM to the end, idle; recovered: from the upstream's return to the first call that succeeds (of two replicas, outliers off: that it is given), ${options.toy ? options.rounds : KILLS} times`,
     rows,
     checksum: checksumOf('startup'),
     ...(notes.length > 0 && { notes }),

@@ -8,7 +8,7 @@ import { BreakerCell } from '../../src/memory/breaker-cell.ts';
 import { PoolCell } from '../../src/memory/cells.ts';
 import { CounterStripe } from '../../src/memory/counters.ts';
 import { Histogram } from '../../src/memory/histogram.ts';
-import { type JournalEntry, JournalWriter } from '../../src/memory/journal.ts';
+import { blankEntry, type JournalEntry, JournalWriter } from '../../src/memory/journal.ts';
 import { COUNTER } from '../../src/memory/layout.ts';
 import { createMemory, type PlaneMemory, sharedOf } from '../../src/memory/memory.ts';
 import { createSimRuntime } from '../../src/runtime/sim.ts';
@@ -96,11 +96,8 @@ function sinkThatCounts(): UpstreamSink & { ended: number } {
 function journalEntry(): JournalEntry {
   const body = encode('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}'.padEnd(230));
   return {
-    wallMs: 1,
-    durationUs: 2,
-    status: 200,
-    outcome: 0,
-    endpoint: 0,
+    ...blankEntry(),
+    ...{ wallMs: 1, durationUs: 2, status: 200 },
     method: 'tools/call',
     id: '9z7GCw5tQ2yB5Ch0PqOQ7g-123',
     body,

@@ -67,7 +67,7 @@ function filledPool(connections: number): { readonly pool: HttpPool; readonly tu
       head: new Int32Array(64),
       request: new RequestHead(target),
       log: SILENT,
-      soon: (callback) => clock.soon(callback),
+      clock,
     },
     clock,
     connectionsMax: connections,

@@ -26,10 +26,15 @@ const TOGETHER_SHARE = 0.3;
 const ABANDON_SHARE = 0.3;
 const CALM_MS = 40;
 
+/** Tools that the endpoint of all must list: one of each server that is well. */
+export function toolsOfAll(places: readonly Place[]): string[] {
+  return places.filter(({ health }) => health === 'healthy').map(({ name }) => `${name}__echo`);
+}
+
 /** The tools that an endpoint must list: those of one server, or of all that are well. */
 function toolsOf(crowd: Crowd, place: Place, isTogether: boolean): string[] {
   if (!isTogether) return [place.kind === 'echo' ? 'echo' : 'slow'];
-  return crowd.places.filter(({ health }) => health === 'healthy').map(({ name }) => `${name}__echo`);
+  return toolsOfAll(crowd.places);
 }
 
 function wayTo(crowd: Crowd, place: Place, isTogether: boolean): Way {
@@ -135,7 +140,8 @@ async function legacyVisit(crowd: Crowd, visit: Visit): Promise<void> {
   const abandon = visit.dice.chance(ABANDON_SHARE) && !isServersOwn(visit);
   if (abandon || !hasBegun) {
     crowd.ledger.left++;
-    await client.end(true);
+    // The server may have begun a session of its own all the same.
+    await client.end(!isServersOwn(visit)).catch(() => undefined);
   } else await book(crowd.ledger, host, { scene: 'end', about }, () => client.end(false));
 }
 

@@ -52,6 +52,7 @@ export async function awaitLeftovers(remains: Remains, ms: number): Promise<Left
 async function look({ places, pid, port, before, workers }: Remains): Promise<Leftovers> {
   let sessions = 0;
   let calls = 0;
+  const where: string[] = [];
   for (const place of places) {
     const { kind, directUrl, health } = place;
     // A fault may keep a session's id from ever reaching the gateway; and HTTP+SSE is not spoken here.
@@ -60,9 +61,11 @@ async function look({ places, pid, port, before, workers }: Remains): Promise<Le
     const stats = await statsOf(directUrl, place.era === 'legacy');
     sessions += stats.sessions;
     calls += stats.calls;
+    if (stats.sessions + stats.calls > 0)
+      where.push(`at ${place.name}: ${stats.sessions} sessions, ${stats.calls} calls`);
   }
   const now = lookAt(pid, 0);
-  const what = [...commandsOf(pid), ...handleKinds(pid)];
+  const what = [...where, ...commandsOf(pid), ...handleKinds(pid)];
   return {
     what,
     sessions,

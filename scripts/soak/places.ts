@@ -25,7 +25,6 @@ export interface Place {
   readonly isProcess: boolean;
   readonly entry: ServerEntry & {
     readonly timeouts?: Readonly<Record<string, number>>;
-    readonly cache?: { readonly enabled: boolean };
   };
   /** Where it is asked without the gateway; null on stdio. */
   readonly directUrl: string | null;
@@ -111,8 +110,6 @@ function localPlace(wanted: Wanted): Place {
       idleMs: CHILD_IDLE_MS,
       // One that keeps nothing of its clients is shared, all but the one that shows that each session has, and loses, its own.
       ...(echo !== true && { sharing: 'shared' }),
-      // The subscription that vouches for kept answers is a listener: it would keep the process for as long as somebody may ask for them.
-      cache: { enabled: false },
       ...(health === 'faulty' && { timeouts: SICK_TIMEOUTS }),
     },
     ...{ directUrl: null, shim: null },

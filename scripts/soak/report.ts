@@ -80,7 +80,7 @@ export function reportOf(run: Soaked): string {
     'faults',
     recoveryLine('all', run, null),
     ...faults.map((fault) => recoveryLine(fault, run, fault)),
-    `the gateway, after the first ${WARM_SHARE * 100} % of the run`,
+    `the gateway, after the first ${WARM_SHARE * 100} % of the run, its garbage collector ${options.wholeHeap ? 'looking at the whole heap each time' : 'as in production'}`,
     trendLine('RSS', trendOf(looks, 'residentMb'), ' MB'),
     trendLine('handles', trendOf(looks, 'handles'), ''),
     trendLine('children', trendOf(looks, 'children'), ''),

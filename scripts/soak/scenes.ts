@@ -111,11 +111,16 @@ async function large(stage: Stage): Promise<void> {
   hold(text.length === size, `big answered with another size`);
 }
 
-async function list({ asker, tools }: Stage): Promise<void> {
+function list({ asker, tools }: Stage): Promise<void> {
+  return listWhole((method, params) => asker.ask(method, params), tools);
+}
+
+/** Asks for every page of the list of tools, and looks whether these are in it. Rejects with a Trouble. */
+export async function listWhole(ask: Asker['ask'], tools: readonly string[]): Promise<void> {
   const found = new Set<string>();
   let cursor: string | undefined;
   for (let page = 0; page < 20; page++) {
-    const result = await asker.ask('tools/list', cursor === undefined ? {} : { cursor });
+    const result = await ask('tools/list', cursor === undefined ? {} : { cursor });
     const entries = (Array.isArray(result.tools) ? result.tools : []) as { name: string }[]; // tools have names
     for (const { name } of entries) found.add(name);
     cursor = typeof result.nextCursor === 'string' ? result.nextCursor : undefined;

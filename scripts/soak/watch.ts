@@ -1,6 +1,6 @@
 // The gateway's process as /proc shows it: memory, open handles, children; and whether they grow.
 // Called by run.ts. Promises: works on Linux; a figure that grows is told from one that wavers by the standard error of its slope, taken over
-// means of whole stretches, since neighbouring samples say the same.
+// means of whole stretches, and wider where neighbouring stretches still say the same: what wavers slowly has fewer independent samples.
 import { readdirSync } from 'node:fs';
 import { slopeOf } from '../../bench/macro/steady.ts';
 import { residentMb, treeOf } from '../../bench/macro/target.ts';
@@ -37,6 +37,10 @@ export interface Trend {
 /** Looks before this share of the run are its warm-up. */
 export const WARM_SHARE = 0.25;
 const STRETCHES = 24;
+/** Fewer say nothing of how they hang together. */
+const STRETCHES_MIN = 4;
+/** A correlation that is found higher is taken for this: the few samples of a run cannot tell. */
+const CORRELATION_MAX = 0.9;
 
 /** How one figure went after the warm-up. */
 export function trendOf(looks: readonly Look[], figure: 'residentMb' | 'handles' | 'children'): Trend {
@@ -51,7 +55,8 @@ export function trendOf(looks: readonly Look[], figure: 'residentMb' | 'handles'
     points.push([mean((look) => look.seconds) / 3600, mean((look) => look[figure])]);
   }
   const values = settled.map((look) => look[figure]);
-  const { slope, error } = points.length < 3 ? { slope: Number.NaN, error: Number.NaN } : slopeOf(points);
+  const { slope, error } =
+    points.length < STRETCHES_MIN ? { slope: Number.NaN, error: Number.NaN } : wideSlopeOf(points);
   const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
   return {
     perHour: slope,
@@ -60,6 +65,23 @@ export function trendOf(looks: readonly Look[], figure: 'residentMb' | 'handles'
     most: Math.max(...values),
     rise: slope * hours,
   };
+}
+
+/**
+ * The line through points at equal distances; its error holds for residuals of which each resembles the one before (first-order autoregression). Around a
+ * line through n points their correlation is found too low by about (1 + 4r) / n, which is put back.
+ */
+function wideSlopeOf(points: readonly (readonly [number, number])[]): { slope: number; error: number } {
+  const { slope, error } = slopeOf(points);
+  const count = points.length;
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / count;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / count;
+  const rests = points.map(([x, y]) => y - meanY - slope * (x - meanX));
+  const whole = rests.reduce((sum, rest) => sum + rest * rest, 0);
+  const found =
+    whole === 0 ? 0 : rests.reduce((sum, rest, at) => sum + rest * (rests[at - 1] ?? 0), 0) / whole;
+  const correlation = Math.min(CORRELATION_MAX, Math.max(0, found + (1 + 4 * found) / count));
+  return { slope, error: error * Math.sqrt((1 + correlation) / (1 - correlation)) };
 }
 
 /** True when a figure rose by more than `least` and by more than its noise explains. */

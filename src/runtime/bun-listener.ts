@@ -4,9 +4,9 @@
 // on stderr.
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
+import { listenHttp1OnBun } from './bun-http1.ts';
 import { BunInbound, type BunServer, Watch } from './bun-inbound.ts';
 import { streamedResponse } from './bun-stream.ts';
-import { listenHttp1 } from './http1-listener.ts';
 import type { HeaderRecord, Listener, ListenOptions, Reply, RequestHandler } from './runtime.ts';
 
 /** Bun counts idle time in whole seconds (rounded up to four by its timer) and knows no more than 255 of them. */
@@ -26,7 +26,7 @@ type Fetch = (request: Request, server: BunServer) => Response | Promise<Respons
 export function listenOnBun(options: ListenOptions, handler: RequestHandler): Listener {
   if (options.transport === 'sockets') {
     assert(options.tls === null, 'our own listener speaks plain HTTP');
-    return listenHttp1(options, handler, tell);
+    return listenHttp1OnBun(options, handler, tell);
   }
   const { bodyBytesMax } = options;
   const wantedSeconds = Math.max(1, Math.ceil(options.idleTimeoutMs / 1000));

@@ -1,6 +1,7 @@
 // Worker threads on Bun's Worker, from both ends.
 // Called by bun.ts only. Promises: messages in order; onExit once, with the text of the uncaught error if there was one; the
 // children of a thread end with it, as those of the gateway do with the gateway.
+import { takeEarly } from './bun-early.ts';
 import { adoptPorts, releasePorts } from './bun-port.ts';
 import { endGroup } from './process-group.ts';
 import type { WorkerHandle, WorkerHandler, WorkerScope } from './runtime.ts';
@@ -63,7 +64,7 @@ export function bunWorkerScope(): WorkerScope | null {
   return {
     post: (message) => postMessage(message),
     onMessage(callback) {
-      self.onmessage = (event: MessageEvent<unknown>) => callback(event.data, adoptPorts(event.ports));
+      takeEarly((event) => callback(event.data, adoptPorts(event.ports)));
     },
   };
 }

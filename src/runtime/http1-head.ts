@@ -189,6 +189,15 @@ function framed(
   };
 }
 
+/** Path and query of a request's target, beside the value of its Host line; null when it has none, or is for another host. */
+export function targetOf(
+  target: string,
+  host: string,
+): { readonly path: string; readonly query: string } | null {
+  const place = placeOf(target);
+  return place !== null && isAddressedTo(place, host) ? place : null;
+}
+
 /** A target that names a host must name the one that the Host line does. */
 function isAddressedTo(place: Place, host: string): boolean {
   return place.authority === '' || place.authority.toLowerCase() === host.toLowerCase();
@@ -197,6 +206,11 @@ function isAddressedTo(place: Place, host: string): boolean {
 /** What the URL standard would change about a path. */
 const UNUSUAL_PATH = /[\\"<>^`{}|]|\/\.|%2e/i;
 const ORIGIN = /^https?:\/\/([^/?]+)/i;
+
+/** A path as the WHATWG URL standard has it: `.` and `..` resolved, odd characters escaped. */
+export function pathOf(path: string): string {
+  return UNUSUAL_PATH.test(path) ? new URL(`http://a${path}`).pathname : path;
+}
 
 /** Path and query of a request's target; null when it has none. */
 function placeOf(target: string): Place | null {
@@ -216,7 +230,7 @@ function placeOf(target: string): Place | null {
   const path = mark < 0 ? local : local.slice(0, mark);
   return {
     authority,
-    path: UNUSUAL_PATH.test(path) ? new URL(`http://a${path}`).pathname : path,
+    path: pathOf(path),
     query: mark < 0 ? '' : local.slice(mark + 1),
   };
 }

@@ -18,6 +18,7 @@ const REASONS: Readonly<Record<number, string>> = Object.freeze({
   404: 'Not Found',
   405: 'Method Not Allowed',
   406: 'Not Acceptable',
+  411: 'Length Required',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   429: 'Too Many Requests',
@@ -27,6 +28,11 @@ const REASONS: Readonly<Record<number, string>> = Object.freeze({
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
 });
+
+/** The reason phrase of a status, '' when it has none. */
+export function reasonOf(status: number): string {
+  return REASONS[status] ?? '';
+}
 
 /** Bytes of text of one byte a character. */
 function bytesOf(text: string): Uint8Array {
@@ -38,7 +44,7 @@ const statusLines = new Map<number, Uint8Array>();
 function statusLine(status: number): Uint8Array {
   let line = statusLines.get(status);
   if (line === undefined) {
-    line = bytesOf(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`);
+    line = bytesOf(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n`);
     statusLines.set(status, line);
   }
   return line;

@@ -1,5 +1,5 @@
 // What the connections of one HTTP/1.1 listener share, whatever sockets they are on: handler, clock, and the patience with silent clients.
-// Called by http1-listener.ts (Bun's sockets) and sim-http1.ts (simulated ones). Promises: one sweep a second, armed only while there are connections, closes those
+// Called by bun-http1.ts, node-http1.ts (real sockets) and sim-http1.ts (simulated ones). Promises: one sweep a second, armed only while there are connections, closes those
 // whose clients are silent; a drain ends what is idle at once and lets the rest finish.
 import { Http1Connection, type Http1Shared, type RawSocket } from './http1-connection.ts';
 import type { Clock, ListenOptions, RequestHandler } from './runtime.ts';

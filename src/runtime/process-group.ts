@@ -1,5 +1,5 @@
 // Signals to whole process groups.
-// Called by bun-child.ts and bun-worker.ts. Promises: no error when a group is gone; ends politely first, then for good.
+// Called by bun-child.ts, node-child.ts and the starters of threads. Promises: no error when a group is gone; ends politely first, then for good.
 
 /** A signal as kill(2) knows it. */
 export type GroupSignal = 'SIGTERM' | 'SIGKILL' | 'SIGINT';

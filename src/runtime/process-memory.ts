@@ -1,5 +1,5 @@
 // Memory of process groups, from the process table.
-// Called by bun.ts. Promises: one pass over /proc for any number of groups; asynchronous, so that the thread goes on serving; a
+// Called by bun.ts and node.ts. Promises: one pass over /proc for any number of groups; asynchronous, so that the thread goes on serving; a
 // process that ends meanwhile, or a system without /proc, is no error.
 import { readdir, readFile } from 'node:fs/promises';
 

@@ -1,5 +1,5 @@
 // The reaper: a tiny shell process that outlives the gateway by a second and ends the process groups it left behind.
-// Called by bun-child.ts. Promises: it knows a group in the same turn of the loop in which the group was started, and acts
+// Called by bun.ts and node.ts, and by those who start children. Promises: it knows a group in the same turn of the loop in which the group was started, and acts
 // only when its pipe closes, which the kernel does however the gateway ends, SIGKILL included.
 //
 // What it does not cover: a gateway killed in the microseconds between posix_spawn and the line to the reaper. Such a
@@ -35,35 +35,33 @@ export interface Reaper {
   remove(group: number): void;
 }
 
-type ReaperProcess = Bun.Subprocess<'pipe', 'ignore', 'ignore'>;
+/** What the shell's environment is: nothing of the gateway's. */
+export const REAPER_ENV: Readonly<Record<string, string>> = { PATH: '/usr/bin:/bin' };
+
+/** A shell that runs the script. */
+export interface ReaperShell {
+  readonly pid: number;
+  write(text: string): void;
+}
+
+/** Starts one in a session of its own, in `/`, which keeps no gateway alive; `onExit` comes in a later turn, once. */
+export type StartShell = (onExit: () => void) => ReaperShell;
 
 /**
  * A reaper whose process starts with the first group and is started again if someone ends it. It never keeps the gateway
  * alive. `note` hears of every group that comes and goes, the reaper's own included.
  */
-export function createReaper(note: (group: number, alive: boolean) => void): Reaper {
+export function createReaper(note: (group: number, alive: boolean) => void, startShell: StartShell): Reaper {
   const groups = new Set<number>();
-  let shell: ReaperProcess | null = null;
+  let shell: ReaperShell | null = null;
 
-  const start = (): ReaperProcess => {
-    const started = Bun.spawn({
-      cmd: ['/bin/sh', '-c', REAPER_SCRIPT],
-      stdin: 'pipe',
-      stdout: 'ignore',
-      stderr: 'ignore',
-      env: { PATH: '/usr/bin:/bin' },
-      cwd: '/',
-      // A session of its own: no terminal's Ctrl-C reaches it.
-      detached: true,
-      onExit(ended) {
-        note(ended.pid, false);
-        if (shell !== null && ended.pid === shell.pid) shell = null;
-        if (groups.size > 0) tell('');
-      },
+  const start = (): ReaperShell => {
+    const started = startShell(() => {
+      note(started.pid, false);
+      if (shell === started) shell = null;
+      if (groups.size > 0) tell('');
     });
     note(started.pid, true);
-    started.unref();
-    started.stdin.unref();
     return started;
   };
 
@@ -73,9 +71,7 @@ export function createReaper(note: (group: number, alive: boolean) => void): Rea
       shell = start();
       text = [...groups].map((group) => `+${group}\n`).join('');
     }
-    // Rejected when the shell has just been ended by someone: onExit starts another one, which is told everything.
-    void Promise.resolve(shell.stdin.write(text)).catch(() => undefined);
-    void Promise.resolve(shell.stdin.flush()).catch(() => undefined);
+    shell.write(text);
   };
 
   return {

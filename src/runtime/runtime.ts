@@ -1,7 +1,7 @@
 // The world, behind one contract: listener, sockets, child processes, workers, files, clock, randomness.
-// Called by worker, gateway, upstream, server, control, cli; implemented by bun.ts and sim.ts (node.ts later). Promises: plain functions and callbacks, no object per
+// Called by worker, gateway, upstream, server, control, cli; implemented by bun.ts, node.ts and sim.ts. Promises: plain functions and callbacks, no object per
 // event that the runtime below would not make anyway; one contract suite (test/contract/runtime) for every implementation; times are milliseconds; nothing is thrown on purpose but GatewayError.
-
+import type { Usage } from './usage.ts';
 /** Header names in lower case → value. */
 export type HeaderRecord = Readonly<Record<string, string>>;
 
@@ -25,10 +25,8 @@ export interface Inbound {
    * within the idle timeout. To be called at most once, and in the same turn as the handler (a late call may find the body gone).
    */
   readBody(): Promise<Uint8Array>;
-  /**
-   * Called at most once if the client goes away before the reply is complete. Later registrations replace earlier ones. May
-   * come up to 0.2 s late for a request that young: most calls are over before, and watching each one costs more.
-   */
+  /** Called at most once if the client goes away before the reply is complete. Later registrations replace earlier ones. May
+   * come up to 0.2 s late for a request that young: most calls are over before, and watching each one costs more. */
   onAbort(callback: () => void): void;
   /** Address of the peer, '' when not known. */
   readonly peer: string;
@@ -71,7 +69,7 @@ export interface TlsListenOptions {
   readonly clientCa: string | null;
 }
 
-/** What moves the bytes: uWebSockets, as it is compiled into Bun.serve, or our own HTTP/1.1 on raw sockets, for listeners without TLS alone. */
+/** What moves the bytes: uWebSockets, as it is compiled into Bun and as uWebSockets.js brings it to Node, or our own HTTP/1.1 on raw sockets, for listeners without TLS alone. */
 export type Transport = 'uwebsockets' | 'sockets';
 
 /** Where and how to listen. */
@@ -100,7 +98,6 @@ export interface Listener {
 }
 
 // ── sockets ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 /** How to agree on TLS with an upstream. */
 export interface TlsConnectOptions {
   /** Name for SNI and for the certificate check. */
@@ -270,6 +267,8 @@ export interface Standard {
   writeStdout(bytes: Uint8Array): void;
   writeStderr(bytes: Uint8Array): void;
   readonly stderrIsTerminal: boolean;
+  /** True once a write has found that nobody reads stdout any more. */
+  readonly stdoutIsGone: boolean;
 }
 
 /** The world. */
@@ -295,6 +294,7 @@ export interface Runtime {
   readonly parallelism: number;
   /** Bytes of this thread's JavaScript heap, garbage that was not collected yet included. */
   heapBytes(): number;
+  usage(): Usage;
   /** The scope when this code runs in a worker thread, else null. */
   readonly scope: WorkerScope | null;
 }

@@ -1,5 +1,5 @@
 // The gateway's own HTTP/1.1 listener on simulated sockets.
-// Called by sim.ts and sim-realm.ts for listeners with the transport `sockets`. Promises: runtime.ts; the code that serves is the one that serves on Bun.
+// Called by sim.ts and sim-realm.ts for listeners with the transport `sockets`. Promises: runtime.ts; the code that serves is the one that serves on real sockets.
 import { GatewayError } from '../base/errors.ts';
 import { Http1Server } from './http1-server.ts';
 import type { Listener, ListenOptions, RequestHandler, SocketHandler } from './runtime.ts';

@@ -15,7 +15,7 @@ export interface ThreadsParts extends RealmWorld {
   /** Note where timers were set: costs a stack each. */
   readonly isNotingTimers: boolean;
   /** The doors that are everybody's. */
-  readonly shared: Pick<Runtime, 'aead' | 'files' | 'standard' | 'groupMemory' | 'heapBytes'>;
+  readonly shared: Pick<Runtime, 'aead' | 'files' | 'standard' | 'groupMemory' | 'heapBytes' | 'usage'>;
   /** Randomness for one more thread. */
   newRandom(): Random;
 }

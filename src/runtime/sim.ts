@@ -3,7 +3,7 @@
 // events; nothing happens but when the test moves time.
 import { concat, encode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
-import { bunAead } from './bun-aead.ts';
+import { systemAead } from './aead.ts';
 import type { Files, Runtime, SocketAddress, Standard } from './runtime.ts';
 import { type Program, Programs } from './sim-child.ts';
 import { type ClientExchange, type ClientRequest, sendRequest } from './sim-client.ts';
@@ -141,6 +141,7 @@ function memoryStandard(schedule: Schedule) {
       stderr.push(bytes.slice());
     },
     stderrIsTerminal: false,
+    stdoutIsGone: false,
   };
   const feedStdin = (bytes: Uint8Array | null): void => {
     fed.push(bytes);
@@ -162,11 +163,12 @@ export function createSimRuntime(options: SimOptions): SimRuntime {
   const tellFault = (thrown: unknown): void => standard.writeStderr(encode(`${String(thrown)}\n`));
   const shared = {
     // A function of its arguments: there is nothing to simulate.
-    aead: bunAead,
+    aead: systemAead,
     files: memoryFiles(),
     standard,
     groupMemory: (groups: readonly number[]) => Promise.resolve(programs.memoryOf(groups)),
     heapBytes: () => 0,
+    usage: () => ({ rssBytes: 0, cpuUserMs: 0, cpuSystemMs: 0, openFiles: null }),
   };
   let threadCount = 0;
   const threads = new Threads({

@@ -79,6 +79,8 @@ describe('the installation', () => {
     expect(installed.out).toMatch(/^sluice: no native scanner [^\n]+\n$/);
     expect(existsSync(at('build/app/stamp'))).toBe(true);
     expect(readdirSync(at('build')).filter((name) => name !== 'Release')).toEqual(['app']);
+    const page = readdirSync(at('build/app/ui')).map((name) => name.replace(/-\w+\./, '.'));
+    expect(page.sort()).toEqual(['index.css', 'index.html', 'index.js']);
   });
 
   test(
@@ -200,6 +202,12 @@ describe('the bundle', () => {
         ]);
         expect(called).toMatchObject({ code: 0, err: '' });
         expect(JSON.parse(called.out).structuredContent.rolls).toHaveLength(3);
+        // The dashboard, from beside the program.
+        const page = await fetch(ready.adminUrl);
+        const script = /src="(\/assets\/index-\w+\.js)"/.exec(await page.text())?.[1] ?? 'none';
+        const served = await fetch(new URL(script, ready.adminUrl));
+        expect([page.status, served.status]).toEqual([200, 200]);
+        expect(served.headers.get('cache-control')).toContain('immutable');
         expect(listing()).toEqual(before);
       } finally {
         gateway.kill('SIGTERM');

@@ -239,6 +239,14 @@ describe('twenty servers', () => {
       expect(stale.every((name) => ['flapping', 'huge'].includes(name))).toBe(true);
       expect(JSON.stringify(opened._meta)).toContain('hanging');
     }
+    // One that hangs is waited for once, not each time.
+    const median = (times: readonly number[]): number =>
+      percentile(
+        [...times].sort((a, b) => a - b),
+        0.5,
+      );
+    expect(median(after.initialize)).toBeLessThan(BOUND_MS);
+    expect(median(after.lists)).toBeLessThan(BOUND_MS);
     console.log(`  the flapping server was listed in ${flaps} of ${ROUNDS}`);
     expect(flaps).toBeGreaterThan(0);
   }, 180_000);

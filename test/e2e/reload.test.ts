@@ -4,14 +4,6 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compile } from '../../src/control/compile.ts';
-import { loadConfig } from '../../src/control/load.ts';
-import type { Settings, Wanted } from '../../src/control/plan.ts';
-import { problemLine } from '../../src/control/problem.ts';
-import { Reloader } from '../../src/control/reload.ts';
-import { type Gateway, startGateway } from '../../src/gateway.ts';
-import { createLog } from '../../src/observe/log.ts';
-import { createBunRuntime } from '../../src/runtime/bun.ts';
 import {
   fixtureCommand,
   type Served,
@@ -20,11 +12,20 @@ import {
   stopAll,
 } from '../fixtures/harness.ts';
 import { readJournal } from '../fixtures/journal.ts';
-import type { Rpc } from '../fixtures/legacy-server.ts';
+import {
+  answerOf,
+  fileOf,
+  modernCall,
+  nextKey,
+  running,
+  type Servers,
+  Stream,
+  startLive,
+  streamOf,
+} from '../fixtures/live.ts';
 import { modernHeaders, modernRequest } from '../fixtures/messages.ts';
 import { eventually } from '../fixtures/places.ts';
-import { RpcClient, readEvents } from '../fixtures/rpc-client.ts';
-import { TEST_TRANSPORT } from '../fixtures/transport.ts';
+import { RpcClient } from '../fixtures/rpc-client.ts';
 
 const TEST_MS_MAX = 120_000;
 const RELOADS = 200;
@@ -32,74 +33,10 @@ const BROKEN_EVERY = 10;
 /** An argument that nothing reads: children are known by it. */
 const MARK = `reload-${crypto.randomUUID()}`;
 
-const running = new Set<Gateway>();
-
 afterAll(async () => {
   for (const gateway of running) gateway.stop();
   await stopAll();
 });
-
-type Servers = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-
-/** The text of a configuration file. */
-function fileOf(servers: Servers, settings: Readonly<Record<string, unknown>> = {}): string {
-  return JSON.stringify({ listen: { port: 0, transport: TEST_TRANSPORT }, ...settings, servers });
-}
-
-/** A gateway with a configuration that the test writes. */
-async function startLive(text: string) {
-  const file = { text };
-  const lines: Record<string, unknown>[] = [];
-  const runtime = createBunRuntime();
-  const files = { ...runtime.files, readText: () => Promise.resolve(file.text) };
-  const env = { PATH: Bun.env.PATH };
-  const load = async (): Promise<Wanted | readonly string[]> => {
-    const loaded = await loadConfig(files, { path: '/etc/sluice.json', shown: 'sluice.json', env });
-    return loaded.ok ? loaded : loaded.problems.map(problemLine);
-  };
-  const wanted = await load();
-  if (!('config' in wanted)) throw new Error(wanted.join());
-  const { config, material } = wanted;
-  const settings: Settings = { config, material, snapshot: compile({ config, material, env, epoch: 1 }) };
-  const log = createLog('info', { write: (line) => lines.push(JSON.parse(line)), wall: () => 0 });
-  const gateway = await startGateway({
-    runtime,
-    snapshot: settings.snapshot,
-    log,
-    scan: 'auto',
-    logLevel: 'error',
-    workers: 2,
-  });
-  running.add(gateway);
-  const apply = gateway.reload;
-  const reloader = new Reloader({ load, apply, env, log, clock: runtime.clock }, settings);
-  const reload = (next: string): Promise<void> => {
-    file.text = next;
-    return reloader.request('signal');
-  };
-  return { gateway, lines, reload };
-}
-
-let lastKey = 0;
-const nextKey = (): string => `r${++lastKey}`;
-
-/** A call's text in its answer, or all that came instead. */
-function answerOf(message: Rpc & { error?: unknown }): string {
-  const { content } = (message.result ?? {}) as { content?: readonly { text?: string }[] };
-  return content?.[0]?.text ?? JSON.stringify(message);
-}
-
-async function modernCall(url: string, tool: string, args: Record<string, unknown>): Promise<string> {
-  const body = modernRequest(nextKey(), 'tools/call', { name: tool, arguments: args });
-  const response = await fetch(url, { method: 'POST', headers: modernHeaders('tools/call', tool), body });
-  if (response.headers.get('content-type')?.startsWith('text/event-stream') !== true)
-    return answerOf((await response.json()) as Rpc);
-  let last: Rpc | null = null;
-  await readEvents(response, (message) => {
-    last = message;
-  });
-  return last === null ? 'nothing' : answerOf(last);
-}
 
 /** Calls without a pause until told to stop; `tools` are called in turn, each under a key of its own, so that each answers `1`. */
 class Caller {
@@ -129,37 +66,6 @@ class Caller {
     this.#isOver = true;
     return this.ended;
   }
-}
-
-/** A stream that must not end by itself. */
-class Stream {
-  readonly heard: Rpc[] = [];
-  isOver = false;
-  readonly #abort = new AbortController();
-
-  constructor(url: string, init: RequestInit) {
-    void this.#read(url, init).catch(() => undefined);
-  }
-
-  async #read(url: string, init: RequestInit): Promise<void> {
-    const response = await fetch(url, { ...init, signal: this.#abort.signal });
-    if (response.ok) await readEvents(response, (message) => this.heard.push(message));
-    this.isOver = true;
-  }
-
-  count(method: string): number {
-    return this.heard.filter((message) => message.method === method).length;
-  }
-
-  end(): void {
-    this.#abort.abort();
-  }
-}
-
-function streamOf(client: RpcClient): Stream {
-  return new Stream(client.url, {
-    headers: { accept: 'text/event-stream', 'mcp-session-id': client.session ?? '' },
-  });
 }
 
 /** Processes that bear the mark. */

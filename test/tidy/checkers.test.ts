@@ -47,6 +47,7 @@ describe('source', () => {
     expect(src('x = /[/"]/; y').code).toBe('x = /    /; y');
     expect(src('`${`${a}`}` + b').code).toBe('`${`${a}`}` + b');
     expect(src('return /a"b/.test(c)').code).toBe('return /   /.test(c)');
+    expect(src('<b>{a}</b>; { b }', 'src/ui/a.tsx').code).toBe('<b>{a}</b>; { b }');
   });
 });
 
@@ -117,6 +118,9 @@ describe('rooms', () => {
     expect(judgeArrow('control', 'proxy')).toContain('control/ may import');
     expect(judgeArrow('proxy', 'cellar')).toContain('no place');
     expect(judgeArrow('cellar', 'base')).toContain('no place');
+    expect(roomOf('src/ui/app.tsx')).toBe('ui');
+    expect(judgeArrow('control', 'ui')).toContain('only serves its files');
+    expect(judgeArrow('ui', 'base')).toContain('types of control/admin/');
   });
 
   test('a type import against the order is found', () => {
@@ -125,6 +129,15 @@ describe('rooms', () => {
     ]);
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain('src/mcp/a.ts:1');
+  });
+
+  test('the dashboard may import types of the admin API, and nothing else', () => {
+    const page = (text: string) => findOrderFaults([src(text, 'src/ui/app.tsx')]);
+    expect(
+      page("import type { A } from '../control/admin/schemas.ts';\nimport { b } from './b.tsx';"),
+    ).toEqual([]);
+    expect(page("import { A } from '../control/admin/schemas.ts';")).toHaveLength(1);
+    expect(page("import type { A } from '../control/plan.ts';")).toHaveLength(1);
   });
 
   test('a file of src/ that imports a test, and an import without extension', () => {

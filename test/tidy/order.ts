@@ -33,7 +33,7 @@ const CONTROL_MAY_BE_IMPORTED_BY = ['main', 'cli', 'gateway', CONTROL];
 
 /** The room of a file: its folder below src/, or the file's own name when it lies in src/ itself. */
 export function roomOf(path: string): string | null {
-  const match = /^src\/([^/]+?)(?:\.ts$|\/)/.exec(path);
+  const match = /^src\/([^/]+?)(?:\.tsx?$|\/)/.exec(path);
   return match?.[1] ?? null;
 }
 
@@ -41,9 +41,15 @@ function rankOf(room: string): number {
   return ROOM_ORDER.findIndex((row) => row.includes(room));
 }
 
+/** The dashboard stands outside: nothing imports it, and of the program it knows the types of the admin API alone. */
+const DASHBOARD = 'ui';
+
 /** What is wrong with one room importing another, or null. */
 export function judgeArrow(from: string, to: string): string | null {
   if (from === to) return null;
+  if (from === DASHBOARD)
+    return 'the dashboard is a page for browsers: of the program it may import types of control/admin/ alone';
+  if (to === DASHBOARD) return 'the dashboard is a page for browsers: the program only serves its files';
   if (to === CONTROL)
     return CONTROL_MAY_BE_IMPORTED_BY.includes(from)
       ? null
@@ -71,9 +77,10 @@ export function findOrderFaults(sources: readonly Source[]): string[] {
       const target = resolveImport(source.path, found.specifier);
       if (target === null) continue;
       const to = roomOf(target);
+      if (from === DASHBOARD && found.typeOnly && target.startsWith('src/control/admin/')) continue;
       const why = to === null ? judgeOutside(source.path, target) : judgeArrow(from, to);
       if (why !== null) faults.push(`${place(source, found.offset)} imports ${target}: ${why}`);
-      else if (!/\.(ts|json|node)$/.test(target))
+      else if (!/\.(tsx?|json|node)$/.test(target))
         faults.push(`${place(source, found.offset)} imports ${found.specifier}: write the .ts extension`);
     }
   }

@@ -120,7 +120,7 @@ export function findPackageFaults(
     }
   }
   for (const [name, version] of dependenciesOf(file)) {
-    if (!/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))
+    if (!/^(?:npm:[\w.@/-]+@)?\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))
       faults.push(`package.json asks for ${name} ${version}: pin one version`);
   }
   return faults;

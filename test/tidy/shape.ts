@@ -6,6 +6,8 @@ import { lineOf, place, type Source } from './source.ts';
 
 const LINE_COMMENT: Readonly<Record<string, string>> = {
   ts: '//',
+  tsx: '//',
+  css: '/*',
   mjs: '//',
   js: '//',
   cc: '//',

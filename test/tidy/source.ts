@@ -125,7 +125,7 @@ class Scan {
       .slice(Math.max(0, this.#at - 80), this.#at)
       .join('')
       .trimEnd();
-    return before === '' || BEFORE_REGEX.test(before) || !/[\w$)\]}'"`/]$/.test(before);
+    return before === '' || BEFORE_REGEX.test(before) || !/[\w$)\]}'"`/<]$/.test(before);
   }
 
   #blank(start: number, end: number): void {

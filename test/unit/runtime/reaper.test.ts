@@ -1,6 +1,7 @@
 // The reaper's script, run by every sh found here.
 // Called by bun test. Promises: ends every process it starts, by id.
 import { expect, test } from 'bun:test';
+import { startBunReaper } from '../../../src/runtime/bun-reaper.ts';
 import { createReaper, REAPER_SCRIPT } from '../../../src/runtime/reaper.ts';
 
 const SHELLS = [['/bin/sh'], ['dash'], ['bash', '--posix'], ['busybox', 'sh'], ['ksh']].filter(
@@ -77,7 +78,7 @@ test('a reaper that someone ends is replaced while there are groups, and its com
   const reaper = createReaper((pid, alive) => {
     if (pid !== group.pid && alive) reapers.push(pid);
     notes.push(`${pid === group.pid ? 'group' : 'reaper'} ${alive}`);
-  });
+  }, startBunReaper);
   reaper.add(group.pid);
   process.kill(reapers[0] ?? 0, 'SIGKILL');
   for (let look = 0; look < 200 && reapers.length < 2; look++) await Bun.sleep(10);

@@ -1,12 +1,12 @@
-// Time on Bun.
-// Called by bun.ts and http1-listener.ts only. Promises: runtime.ts's Clock.
+// Real time.
+// Called by bun.ts, node.ts and their listeners. Promises: runtime.ts's Clock; a timer keeps no process alive.
 import type { Clock, TimerId } from './runtime.ts';
 
 /** Beyond this setTimeout would fire at once (its delay is a signed 32-bit number). */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The clock of this thread. */
-export const bunClock: Clock = {
+export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, callback): TimerId {

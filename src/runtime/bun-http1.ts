@@ -1,7 +1,7 @@
-// The HTTP/1.1 listener on raw sockets: about half of what a request costs through Bun.serve, which makes four objects and a string a header of it.
+// The HTTP/1.1 listener on Bun's raw sockets: about half of what a request costs through Bun.serve, which makes four objects and a string a header of it.
 // Called by bun-listener.ts for listeners without TLS. Promises: runtime.ts.
 import { GatewayError } from '../base/errors.ts';
-import { bunClock } from './bun-clock.ts';
+import { systemClock } from './clock.ts';
 import type { Http1Connection } from './http1-connection.ts';
 import { Http1Server } from './http1-server.ts';
 import type { Listener, ListenOptions, RequestHandler } from './runtime.ts';
@@ -30,12 +30,12 @@ function eventsOf(server: Http1Server): Bun.SocketHandler<Http1Connection> {
 }
 
 /** Starts a listener; throws GW_RUNTIME_LISTEN when the address cannot be had. `fault` hears of what a handler threw. */
-export function listenHttp1(
+export function listenHttp1OnBun(
   options: ListenOptions,
   handler: RequestHandler,
   fault: (thrown: unknown) => void,
 ): Listener {
-  const server = new Http1Server({ options, handler, clock: bunClock, fault });
+  const server = new Http1Server({ options, handler, clock: systemClock, fault });
   const { host: hostname, port, reusePort } = options;
   try {
     // Bun.listen knows reusePort; its types do not, and a spread is not looked at that closely.

@@ -1,5 +1,5 @@
 // How many threads can truly run at once.
-// Called by bun.ts only. Promises: never less than 1; a container's share of the processors counts, not only their number.
+// Called by bun.ts and node.ts. Promises: never less than 1; a container's share of the processors counts, not only their number.
 import { readFileSync } from 'node:fs';
 
 /** Where Linux tells a control group (version 2) its share: "quota period" in µs, quota "max" for no bound. */
@@ -20,7 +20,7 @@ function readShare(): string {
   }
 }
 
-/** Processors that this process may use (Bun heeds its affinity), within its control group's share. */
-export function bunParallelism(): number {
-  return Math.max(1, Math.min(navigator.hardwareConcurrency, processorsOfShare(readShare())));
+/** Of the processors that this process may use, those within its control group's share. */
+export function parallelismOf(processors: number): number {
+  return Math.max(1, Math.min(processors, processorsOfShare(readShare())));
 }

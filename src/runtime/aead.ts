@@ -1,5 +1,5 @@
 // Authenticated encryption through node:crypto: AES-256-GCM, whole and synchronous.
-// Called by bun.ts and sim.ts. Promises: runtime.ts's Aead; nothing is loaded before the first use, since node:crypto costs a thread
+// Called by bun.ts, node.ts and sim.ts. Promises: runtime.ts's Aead; nothing is loaded before the first use, since node:crypto costs a thread
 // 15 ms and 3 MB that one without sessions never needs. Source: NIST SP 800-38D.
 import type { Aead } from './runtime.ts';
 
@@ -19,7 +19,7 @@ function library(): Crypto {
 }
 
 /** The same for every thread: it holds nothing but the library. */
-export const bunAead: Aead = {
+export const systemAead: Aead = {
   seal(key, nonce, plain, bound) {
     const cipher = library().createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(bound);

@@ -1,5 +1,5 @@
 // Watching one file for changes of its content, whichever way it is written: in place, by a rename over it, through links that are turned.
-// Called by bun.ts. Promises: one call for a change since the watching began, once the file has held still for a moment; a change that the system does not tell
+// Called by files.ts. Promises: one call for a change since the watching began, once the file has held still for a moment; a change that the system does not tell
 // of is found all the same.
 import { type BigIntStats, statSync, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';

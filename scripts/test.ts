@@ -10,8 +10,11 @@ const ON_NODE = ['./test/contract/runtime-node.test.ts', './test/e2e/'];
 const args = process.argv.slice(2);
 const isOnNode = process.env.SLUICE_RUNTIME === 'node';
 if (isOnNode) await buildForNode();
+const isWhole = args.length === 0;
 const files = isOnNode && !args.some((arg) => !arg.startsWith('-')) ? ON_NODE : [];
-const child = Bun.spawn([process.execPath, 'test', ...args, ...files], {
+/** Most of the time of the end-to-end tests is waiting for processes. */
+const parallel = isWhole ? ['--parallel=2'] : [];
+const child = Bun.spawn([process.execPath, 'test', ...parallel, ...args, ...files], {
   cwd: ROOT,
   stdio: ['inherit', 'inherit', 'inherit'],
 });

@@ -25,10 +25,14 @@ export interface TailOptions extends PlaceOptions {
   readonly json?: boolean;
 }
 
-/** How often it is asked for what is new. */
+/** How often it is asked for what is new, and how often while there is much: a journal holds the last few hundred exchanges of a worker. */
 const EVERY_MS = 500;
+const BUSY_MS = 100;
+const BUSY_COUNT = 20;
 /** Exchanges that one answer holds. */
 const PAGE = 1_000;
+/** What was missed is told this often. */
+const NOTE_MS = 5_000;
 
 /** Runs the command; resolves to the exit code. */
 export async function tail(world: World, options: TailOptions): Promise<number> {
@@ -42,16 +46,40 @@ export async function tail(world: World, options: TailOptions): Promise<number> 
     world.out(options.json === true ? `${JSON.stringify(exchange)}\n` : `${exchangeLine(exchange, paint)}\n`);
   const before = await traffic.fresh();
   if (before instanceof Refusal) return refuse(world, before);
-  if (options.lines > 0) before.items.slice(-options.lines).forEach(print);
+  if (options.lines > 0) before.shown.slice(-options.lines).forEach(print);
+  const note = new MissedNote(world);
   const { standard } = world.runtime;
+  let waitMs = EVERY_MS;
   while (options.follow && !end.signal.aborted && !standard.stdoutIsGone) {
-    await pause(EVERY_MS, end.signal);
+    await pause(waitMs, end.signal);
     const fresh = await traffic.fresh();
     if (fresh instanceof Refusal) return end.signal.aborted ? EXIT.ok : refuse(world, fresh);
-    if (fresh.isCut) world.err(`note: there was more: only the last ${PAGE} of this moment are shown\n`);
-    fresh.items.forEach(print);
+    fresh.shown.forEach(print);
+    note.add(fresh.missed, end.signal.aborted);
+    waitMs = fresh.count >= BUSY_COUNT ? BUSY_MS : EVERY_MS;
   }
   return EXIT.ok;
+}
+
+/** Says on stderr how many exchanges came too fast to be seen. */
+class MissedNote {
+  readonly #world: World;
+  #count = 0;
+  #toldAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** `isLast`: there is no later time to tell. */
+  add(count: number, isLast: boolean): void {
+    this.#count += count;
+    const nowMs = performance.now();
+    if (this.#count === 0 || (!isLast && nowMs - this.#toldAtMs < NOTE_MS)) return;
+    this.#world.err(`note: ${this.#count} more exchanges came too fast to be looked at\n`);
+    this.#count = 0;
+    this.#toldAtMs = nowMs;
+  }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -70,17 +98,18 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** What has not been seen yet. */
 interface Fresh {
-  /** Oldest first. */
-  readonly items: readonly ExchangeView[];
-  /** True when there was more than one answer holds. */
-  readonly isCut: boolean;
+  /** What the filters let through, oldest first. */
+  readonly shown: readonly ExchangeView[];
+  /** All that is new. */
+  readonly count: number;
+  /** What was gone from the journals before it was asked for. */
+  readonly missed: number;
 }
 
-/** The traffic of one gateway, through its filters. */
+/** The traffic of one gateway. It is filtered here: the numbers of what is left out tell what was missed. */
 class Traffic {
   readonly #client: AdminClient;
-  readonly #filters: URLSearchParams;
-  readonly #slowMs: number;
+  readonly #options: TailOptions;
   /** By worker: the number of the last exchange that was seen. */
   readonly #seen = new Map<string, number>();
   /** The newest exchange at the last question, and at the one before. */
@@ -89,48 +118,45 @@ class Traffic {
 
   constructor(client: AdminClient, options: TailOptions) {
     this.#client = client;
-    this.#slowMs = options.slow ?? 0;
-    this.#filters = new URLSearchParams({ limit: String(PAGE) });
-    for (const key of ['server', 'endpoint', 'method', 'outcome'] as const) {
-      const wanted = options[key];
-      if (wanted !== undefined) this.#filters.set(key, wanted);
-    }
+    this.#options = options;
   }
 
-  /** What is new since it was asked last; at first all that fits in one answer. */
+  /** What is new since it was asked last; at first all that the journals hold. */
   async fresh(): Promise<Fresh | Refusal> {
-    const query = new URLSearchParams(this.#filters);
     // Asked from one question further back: workers write at their own pace, so that an exchange that ended earlier may appear later.
-    if (this.#earlier !== null) query.set('after', this.#earlier);
+    const after = this.#earlier === null ? '' : `&after=${this.#earlier}`;
     const page = await this.#client.ask<{
       readonly items: readonly ExchangeView[];
       readonly last: string | null;
-    }>(`/api/v1/traffic?${query}`);
+    }>(`/api/v1/traffic?limit=${PAGE}${after}`);
     if (page instanceof Refusal) return page;
-    const isFirst = this.#last === null;
     this.#earlier = this.#last ?? page.last;
     this.#last = page.last ?? this.#last;
-    const fresh = page.items.filter((exchange) => this.#isNew(exchange.key));
-    for (const { key } of fresh) this.#note(key);
-    return {
-      items: fresh.filter(({ durationMs }) => durationMs >= this.#slowMs).reverse(),
-      isCut: !isFirst && fresh.length === PAGE,
-    };
+    let [count, missed] = [0, 0];
+    const shown: ExchangeView[] = [];
+    for (const exchange of page.items.toReversed()) {
+      const gap = this.#note(exchange.key);
+      if (gap === null) continue;
+      count++;
+      missed += gap;
+      if (isWanted(exchange, this.#options)) shown.push(exchange);
+    }
+    return { shown, count, missed };
   }
 
-  #isNew(key: string): boolean {
-    const [worker, ordinal] = partsOf(key);
-    return ordinal > (this.#seen.get(worker) ?? -1);
-  }
-
-  #note(key: string): void {
-    const [worker, ordinal] = partsOf(key);
-    this.#seen.set(worker, Math.max(ordinal, this.#seen.get(worker) ?? -1));
+  /** How many of its worker are missing before this one; null when it was seen already. */
+  #note(key: string): number | null {
+    const [worker = '', text = ''] = key.split('-');
+    const ordinal = Number(text);
+    const before = this.#seen.get(worker);
+    if (before !== undefined && ordinal <= before) return null;
+    this.#seen.set(worker, ordinal);
+    return before === undefined ? 0 : ordinal - before - 1;
   }
 }
 
-/** `3-1200` → worker 3, its exchange 1200. */
-function partsOf(key: string): readonly [string, number] {
-  const [worker = '', ordinal = ''] = key.split('-');
-  return [worker, Number(ordinal)];
+function isWanted(exchange: ExchangeView, wanted: TailOptions): boolean {
+  for (const key of ['server', 'endpoint', 'method', 'outcome'] as const)
+    if (wanted[key] !== undefined && exchange[key] !== wanted[key]) return false;
+  return exchange.durationMs >= (wanted.slow ?? 0);
 }

@@ -132,27 +132,38 @@ class Traffic {
     if (page instanceof Refusal) return page;
     this.#earlier = this.#last ?? page.last;
     this.#last = page.last ?? this.#last;
-    let [count, missed] = [0, 0];
-    const shown: ExchangeView[] = [];
-    for (const exchange of page.items.toReversed()) {
-      const gap = this.#note(exchange.key);
-      if (gap === null) continue;
-      count++;
-      missed += gap;
-      if (isWanted(exchange, this.#options)) shown.push(exchange);
-    }
-    return { shown, count, missed };
+    const fresh = page.items.filter(({ key }) => this.#isNew(key)).reverse();
+    const missed = this.#note(fresh);
+    return { shown: fresh.filter((one) => isWanted(one, this.#options)), count: fresh.length, missed };
   }
 
-  /** How many of its worker are missing before this one; null when it was seen already. */
-  #note(key: string): number | null {
-    const [worker = '', text = ''] = key.split('-');
-    const ordinal = Number(text);
-    const before = this.#seen.get(worker);
-    if (before !== undefined && ordinal <= before) return null;
-    this.#seen.set(worker, ordinal);
-    return before === undefined ? 0 : ordinal - before - 1;
+  #isNew(key: string): boolean {
+    const [worker, ordinal] = partsOf(key);
+    return ordinal > (this.#seen.get(worker) ?? -1);
   }
+
+  /** Takes down what is new; how many are missing among them. */
+  #note(fresh: readonly ExchangeView[]): number {
+    const last = new Map<string, number>();
+    for (const { key } of fresh) {
+      const [worker, ordinal] = partsOf(key);
+      last.set(worker, Math.max(ordinal, last.get(worker) ?? -1));
+    }
+    let missed = -fresh.length;
+    for (const [worker, ordinal] of last) {
+      const known = fresh.filter(({ key }) => partsOf(key)[0] === worker).length;
+      // Of a worker that was not seen before nobody knows what was missed.
+      missed += ordinal - (this.#seen.get(worker) ?? ordinal - known);
+      this.#seen.set(worker, ordinal);
+    }
+    return missed;
+  }
+}
+
+/** `3-1200` → worker 3, its exchange 1200. */
+function partsOf(key: string): readonly [string, number] {
+  const [worker = '', ordinal = ''] = key.split('-');
+  return [worker, Number(ordinal)];
 }
 
 function isWanted(exchange: ExchangeView, wanted: TailOptions): boolean {

@@ -284,9 +284,11 @@ export const LIMITS = Object.freeze({
   reloadLookMs: 2_000,
 
   // ── registry ──
+  /** An answer to a change waits this long at most until it is in force. */
+  adminInForceMs: 2_000,
   /** Servers that a gateway with a registry has room for, unless it starts with more than half as many: their cells, and those of their endpoints, of which memory is
-   * used only once it is written to (for 2 workers 10 000 × (4 + 2 × 8.6 KB) = 175 MB of addresses). */
-  registryServersMax: 10_000,
+   * used only once it is written to (for 2 workers 1000 × (4 + 2 × 8.6 KB) = 18 MB of addresses). */
+  registryServersMax: 1000,
   /** Pause between two reloads that the registry leads to: as long as the last one took, within these bounds. One alone never waits; of thousands of registrations in a row
    * each would otherwise wait for a reload. */
   registryPauseMinMs: 10,

@@ -128,7 +128,9 @@ describe('servers', () => {
     expect((await rows()).find(({ name }) => name === 'docs')?.isEnabled).toBe(false);
     expect((await run('servers', 'enable', 'docs', '--json')).out).toContain('"starts"');
 
-    const table = await run('servers', '--search', 'docs');
+    // The change is durable when the answer comes; that it is in force follows.
+    let table = await run('servers', '--search', 'docs');
+    while (table.out.includes('disabled')) table = await run('servers', '--search', 'docs');
     expect(table.out).toMatch(
       /^NAME .*\ndocs +waiting +- +\w+ +registry +0 +0 +closed +http:\/\/127\.0\.0\.1:9\/mcp\n$/,
     );

@@ -116,7 +116,7 @@ describe('keys that cannot be kept', () => {
       const said = gateway
         .stderr()
         .split('\n')
-        .filter((line) => line.includes('cannot be kept'));
+        .filter((line) => line.includes('keys of session ids cannot be kept'));
       expect(said.length).toBe(1);
       expect(JSON.parse(said[0] ?? '')).toMatchObject({ level: 'warn', file: join(file, 'keys.json') });
     },

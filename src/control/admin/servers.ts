@@ -3,6 +3,7 @@
 // leave unless an export asks for them.
 import { createRoute, z } from '@hono/zod-openapi';
 import { toJSONSchema } from 'zod/mini';
+import { LIMITS } from '../../base/limits.ts';
 import type { Changed } from '../registry/registry.ts';
 import { serverSchema } from '../server-schema.ts';
 import {
@@ -173,9 +174,20 @@ function etagOf(version: number | null): Record<string, string> {
   return version === null ? {} : { etag: `"v${version}"` };
 }
 
+/** Who asks for an answer as soon as the change is durable gets it then (`Prefer: respond-async`, RFC 7240). */
+const ASYNC = /(?:^|[,;\s])respond-async(?:$|[,;\s])/i;
+
 /** Adds them. */
 export function addServers(app: AdminApp, { governed }: Surroundings): void {
   const { registry } = governed;
+  /** Waits until a change is in force in every worker, for a moment at most. */
+  const inForce = (c: { readonly req: { header(name: string): string | undefined } }): Promise<void> =>
+    ASYNC.test(c.req.header('prefer') ?? '')
+      ? Promise.resolve()
+      : Promise.race([
+          registry.settled(),
+          new Promise<void>((resolve) => governed.runtime.clock.after(LIMITS.adminInForceMs, resolve)),
+        ]);
   const changeView = ({ server, plan }: Changed): z.output<typeof Change> => ({
     server: server === null ? null : serverView(glanceAt(governed), server),
     plan: planView(plan),
@@ -206,6 +218,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: 'new', isPlan } as const;
     const done = accepted(await registry.put(name, settings, terms));
+    if (!isPlan) await inForce(c);
     const view = changeView(done);
     return isPlan ? c.json(view, 200) : c.json(view, 201, etagOf(done.server?.version ?? null));
   });
@@ -217,6 +230,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     // Where a header asked that there be none, the condition failed (RFC 9110 §13.1.2): that is no conflict.
     const isUnmet = terms.expect === 'new' && !outcome.ok && outcome.code === 'GW_REGISTRY_EXISTS';
     const done = accepted(isUnmet ? { ...outcome, code: 'GW_REGISTRY_VERSION' } : outcome);
+    if (!isPlan) await inForce(c);
     const headers = etagOf(done.server?.version ?? null);
     return c.json(changeView(done), done.isNew && !isPlan ? 201 : 200, headers);
   });
@@ -225,13 +239,16 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: expectation(c.req.valid('header')), isPlan };
     const done = accepted(await registry.patch(name, c.req.valid('json'), terms));
+    if (!isPlan) await inForce(c);
     return c.json(changeView(done), 200, etagOf(done.server?.version ?? null));
   });
   app.openapi(deleteServer, async (c) => {
     const { name } = c.req.valid('param');
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: expectation(c.req.valid('header')), isPlan };
-    return c.json({ plan: planView(accepted(await registry.remove(name, terms)).plan) }, 200);
+    const { plan } = accepted(await registry.remove(name, terms));
+    if (!isPlan) await inForce(c);
+    return c.json({ plan: planView(plan) }, 200);
   });
   for (const verb of ['enable', 'disable'] as const)
     app.openapi(switchServer(verb), async (c) => {
@@ -239,6 +256,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
       const isPlan = c.req.valid('query').plan === '1';
       const terms = { actor: c.get('actor'), expect: null, isPlan };
       const done = accepted(await registry.setEnabled(name, verb === 'enable', terms));
+      if (!isPlan) await inForce(c);
       return c.json(changeView(done), 200, etagOf(done.server?.version ?? null));
     });
   app.openapi(restartServer, async (c) => {

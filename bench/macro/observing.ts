@@ -30,11 +30,12 @@ const OFF: Kind = { name: 'off', config: { metrics: { series: false }, log: { ac
 
 /** `collector` takes the spans. */
 function kindsOf(collector: string): readonly Kind[] {
-  const log = { access: 'all', arguments: 'redacted' };
+  const log = { access: 'all', accessShare: 0.01, arguments: 'redacted' };
   return [
     OFF,
     { name: 'metrics only', config: { log: { access: 'off' } } },
     { name: 'default', config: {} },
+    { name: 'every line', config: { log: { access: 'all' } } },
     { name: 'everything', config: { log, tracing: { url: collector, share: 0.01 } } },
   ];
 }

@@ -12,6 +12,7 @@ const TRACEPARENT = /^([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)
 const NO_TRACE = '0'.repeat(32);
 const NO_PARENT = '0'.repeat(16);
 const SAMPLED = 1;
+const NAME = encode('traceparent');
 /** Longer ones may be dropped, says the specification; so they are. */
 const STATE_CHARS_MAX = 512;
 const CLOSE_BRACE = 0x7d;
@@ -36,6 +37,9 @@ export function traceparentOf(traceId: string, spanId: string): string {
 export function metaParent(body: Uint8Array, envelope: Int32Array): ParentContext | null {
   const meta = span(envelope, ENVELOPE.meta);
   if (meta === null || !isObject(body, meta.start)) return null;
+  // Most requests have none: one native search tells, where walking through the members takes microseconds.
+  const at = Buffer.from(body.buffer, body.byteOffset + meta.start, meta.end - meta.start);
+  if (!at.includes(NAME)) return null;
   const text = (name: string): string | null => {
     const at = member(body, meta.start, name);
     return at === null ? null : readString(body, at.start, at.end);

@@ -173,7 +173,7 @@ describe('sessions that nobody ends', () => {
     async () => {
       const { gateway, url } = await start(
         { ...tiny(), era: 'legacy' },
-        { workers: 2, limits: { sessionIdleMs: 1_000 } },
+        { workers: 2, limits: { sessionIdleMs: 3_000 } },
       );
       const round = async (count: number): Promise<{ readonly peak: number; readonly peakMib: number }> => {
         const clients: Client[] = [];

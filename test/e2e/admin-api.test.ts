@@ -64,7 +64,7 @@ describe('the gateway', () => {
   test('says what it is', async () => {
     const status = await admin.get<z.output<typeof Status>>('/api/v1/status');
     expect(status).toMatchObject({
-      runtime: 'bun',
+      runtime: process.env.SLUICE_RUNTIME === 'node' ? 'node' : 'bun',
       url: admin.gateway.url,
       adminUrl: admin.adminUrl,
       configPath: admin.gateway.config,

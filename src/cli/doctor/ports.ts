@@ -8,6 +8,8 @@ import type { Wants } from './machine.ts';
 
 const DATA = { host: '127.0.0.1', port: 8700 };
 const ADMIN = { host: '127.0.0.1', port: 8701 };
+/** Ports below this one are for root alone, on Linux unless it is told otherwise. */
+const PRIVILEGED_PORTS = 1024;
 /** Longest wait for whoever has a port. */
 const ASK_MS = 3_000;
 
@@ -52,7 +54,8 @@ export async function portFinding(
     taken.stop();
     return fine(check, `${name} is free`);
   }
-  if (/EACCES|permission denied/i.test(taken))
+  // uWebSockets.js does not say why it failed, so that the words for it name every reason.
+  if (port < PRIVILEGED_PORTS && /EACCES|permission denied/i.test(taken))
     return broken(
       check,
       `${name} may not be had: ports below 1024 are for root`,

@@ -24,7 +24,8 @@ function Remove({ server, onClose }: { readonly server: Server; readonly onClose
   });
   const remove = (): void => {
     setBusy(true);
-    ask(path(null), { method: 'DELETE' }).then(
+    // Not until it is in force: this page would ask for a server that is no more.
+    ask(path(null), { method: 'DELETE', headers: { prefer: 'respond-async' } }).then(
       () => {
         location.hash = hrefOf('servers');
       },

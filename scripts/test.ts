@@ -13,7 +13,7 @@ if (isOnNode) await buildForNode();
 const isWhole = args.length === 0;
 const files = isOnNode && !args.some((arg) => !arg.startsWith('-')) ? ON_NODE : [];
 /** Most of the time of the end-to-end tests is waiting for processes. */
-const parallel = isWhole ? ['--parallel=2'] : [];
+const parallel = isWhole ? ['--parallel=3'] : [];
 const child = Bun.spawn([process.execPath, 'test', ...parallel, ...args, ...files], {
   cwd: ROOT,
   stdio: ['inherit', 'inherit', 'inherit'],

@@ -596,10 +596,12 @@ describe('headers of a modern client that differ from its body', () => {
       'content-type: application/json',
       'accept: application/json, text/event-stream',
       `content-length: ${body.length}`,
+      // Its end ends the wait for the reply, however long that takes.
+      'connection: close',
       ...version,
       ...own,
     ];
-    return rawExchange(plane.port, [`${head.join('\r\n')}\r\n\r\n${body}`]);
+    return rawExchange(plane.port, [`${head.join('\r\n')}\r\n\r\n${body}`], 5_000);
   }
 
   const calls = (): number => server.methods.filter((method) => method === 'tools/call').length;

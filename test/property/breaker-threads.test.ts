@@ -49,6 +49,7 @@ test('a forced breaker holds against the outcomes of other threads', async () =>
   const told = await Promise.all(reports);
   expect([lapses, isForced(memory, 0)]).toEqual([0, true]);
   expect(told.map(({ faults }) => faults)).toEqual(told.map(() => 0));
-  // It was open to them in between, and closed to them.
-  expect(told.every(({ permits, refusals }) => permits > 0 && refusals > 0)).toBe(true);
+  // It was open to them in between, and closed to them; each of them need not have run at such a moment.
+  expect(told.some(({ permits }) => permits > 0)).toBe(true);
+  expect(told.some(({ refusals }) => refusals > 0)).toBe(true);
 }, 60_000);

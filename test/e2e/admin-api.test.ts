@@ -60,6 +60,9 @@ async function problemOf(reply: Response): Promise<z.output<typeof Problem>> {
   return (await reply.json()) as z.output<typeof Problem>;
 }
 
+/** Node has it from 22.5 on, the Node of these tests may be older: then a gateway there keeps nothing, and says so. */
+const HAS_SQLITE = process.env.SLUICE_RUNTIME !== 'node';
+
 describe('the gateway', () => {
   test('says what it is', async () => {
     const status = await admin.get<z.output<typeof Status>>('/api/v1/status');
@@ -70,7 +73,7 @@ describe('the gateway', () => {
       configPath: admin.gateway.config,
       isReady: true,
       isDraining: false,
-      registry: { state: 'ok' },
+      registry: { state: HAS_SQLITE ? 'ok' : 'absent' },
     });
     expect(status.pid).toBe(admin.gateway.pid);
     expect(status.memory.rssBytes).toBeGreaterThan(0);

@@ -100,6 +100,7 @@ export class Exchange extends ExchangeTiming {
   isAdopted = false;
   /** Takes the envelope back at the end, when whoever runs the exchange keeps no hold on it. */
   recycle: ((envelope: Int32Array) => void) | null = null;
+  /** Neighbours in its owner's list of exchanges under way; the owner's to set. */
   before: Exchange | null = null;
   after: Exchange | null = null;
   readonly #owner: ExchangeOwner;

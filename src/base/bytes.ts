@@ -18,6 +18,13 @@ export function decode(bytes: Uint8Array, start = 0, end = bytes.length): string
   return decoder.decode(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
 }
 
+/** Two lower-case hexadecimal digits for each byte. */
+export function hexOf(bytes: Uint8Array): string {
+  let hex = '';
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  return hex;
+}
+
 /** One array holding all parts in order; a single part is returned as it is. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1 && parts[0] !== undefined) return parts[0];

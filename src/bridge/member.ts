@@ -4,7 +4,8 @@
 import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { has, span } from '../mcp/envelope.ts';
-import { isObject, skipBlank } from '../mcp/json.ts';
+import { isObject } from '../mcp/json.ts';
+import { putFirst } from '../mcp/object-edits.ts';
 import type { CallMarks } from '../observe/timing.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { ServerSpec } from '../upstream/spec.ts';
@@ -101,9 +102,7 @@ export function cursorEdit(body: Uint8Array, envelope: Int32Array, cursor: Uint8
     return { start: method.end, end: method.end, insert: around(',"params":{"cursor":', cursor, '}') };
   }
   if (!isObject(body, params.start) || has(envelope, ENVELOPE.cursor)) return null;
-  const isEmpty = body[skipBlank(body, params.start + 1)] === 0x7d;
-  const at = params.start + 1;
-  return { start: at, end: at, insert: around('"cursor":', cursor, isEmpty ? '' : ',') };
+  return putFirst(body, params.start, around('"cursor":', cursor, ''));
 }
 
 function around(before: string, value: Uint8Array, after: string): Uint8Array {

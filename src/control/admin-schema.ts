@@ -1,7 +1,7 @@
 // The options of the admin listener.
 // Called by schema.ts. Promises: as schema.ts.
 import * as z from 'zod/mini';
-import { flag, list, shaped, text, told } from './option.ts';
+import { flag, hosts, list, shaped, text, told } from './option.ts';
 
 /** Port of the admin listener where nothing is said. */
 export const ADMIN_PORT = 8701;
@@ -30,12 +30,7 @@ export function adminOptions<
             'Token that every request must carry (`Authorization: Bearer …`). Left out: one is made at the first start, printed once, and kept in the file admin.token of `dataDir`.',
           ),
         ),
-        allowedHosts: z.optional(
-          told(
-            z.array(hostName).check(z.minLength(1), z.maxLength(1024)),
-            "Host names that requests may be addressed to (the Host header, without port). Left out: localhost, 127.0.0.1 and [::1], and `host` itself when that is another address. '*' accepts every name: only behind something that checks it.",
-          ),
-        ),
+        allowedHosts: hosts(hostName),
         allowedOrigins: list(
           origin,
           1024,

@@ -58,3 +58,13 @@ export function choice<const T extends readonly [string, ...string[]]>(
 export function list<T extends z.ZodMiniType<string, string>>(entry: T, countMax: number, meaning: string) {
   return told(z._default(z.array(entry).check(z.maxLength(countMax)), []), meaning);
 }
+
+/** Names that a listener is asked for; left out: those of this machine. */
+export function hosts<T extends z.ZodMiniType<string, string>>(hostName: T) {
+  return z.optional(
+    told(
+      z.array(hostName).check(z.minLength(1), z.maxLength(1024)),
+      "Host names that requests may be addressed to (the Host header, without port). Left out: localhost, 127.0.0.1 and [::1], and `host` itself when that is another address. '*' accepts every name: only behind something that checks it.",
+    ),
+  );
+}

@@ -8,7 +8,7 @@ import { adminOptions } from './admin-schema.ts';
 import { endpointFaults, endpoints, PREFIXES } from './endpoint-schema.ts';
 import { logOptions } from './log-schema.ts';
 import { metricsOptions } from './metrics-schema.ts';
-import { choice, DAY, file, flag, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
+import { choice, DAY, file, flag, hosts, list, MINUTE, shaped, text, time, told, whole } from './option.ts';
 import { SERVER_NAME, SERVER_NAME_RULE, serverSchema } from './server-schema.ts';
 import { tracingOptions } from './tracing-schema.ts';
 
@@ -77,12 +77,7 @@ const listen = told(
         ),
         http2: flag(false, 'Speaks HTTP/2 as well; needs `tls`.'),
         http3: flag(false, 'Speaks HTTP/3 as well, on the same port over UDP; needs `tls`.'),
-        allowedHosts: z.optional(
-          told(
-            z.array(hostName).check(z.minLength(1), z.maxLength(1024)),
-            "Host names that requests may be addressed to (the Host header, without port). Left out: localhost, 127.0.0.1 and [::1], and `host` itself when that is another address. '*' accepts every name: only behind something that checks it.",
-          ),
-        ),
+        allowedHosts: hosts(hostName),
         allowedOrigins: list(
           origin,
           1024,

@@ -2,9 +2,26 @@
 // Called by the codecs of the era bridge. Promises: what the edits leave is valid JSON whatever was taken out; every byte that is not
 // named in an edit stays; edits come in an order that splice() takes.
 import { concat, type Edit, EMPTY, encode } from '../base/bytes.ts';
-import { eachElement, eachMember, readString, type Span } from './json.ts';
+import { eachElement, eachMember, readString, type Span, skipBlank } from './json.ts';
 
 const COMMA = encode(',');
+const META_OPEN = encode('"_meta":{');
+const CLOSE = encode('}');
+const CLOSE_BRACE = 0x7d;
+
+/** Puts a raw member (`"key":value`) before all others of the object at `at`. */
+export function putFirst(bytes: Uint8Array, at: number, member: Uint8Array): Edit {
+  const place = at + 1;
+  const isEmpty = bytes[skipBlank(bytes, place)] === CLOSE_BRACE;
+  return { start: place, end: place, insert: isEmpty ? member : concat([member, COMMA]) };
+}
+
+/** Puts a raw member into the `_meta` of an object of params or a result: into the object at `meta`, or into one that is made when that is null. */
+export function putInMeta(bytes: Uint8Array, holder: Span, meta: Span | null, member: Uint8Array): Edit {
+  return meta === null
+    ? putFirst(bytes, holder.start, concat([META_OPEN, member, CLOSE]))
+    : putFirst(bytes, meta.start, member);
+}
 
 function joined(items: readonly Uint8Array[]): Uint8Array {
   return concat(items.flatMap((item, i) => (i === 0 ? [item] : [COMMA, item])));

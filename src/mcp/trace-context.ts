@@ -5,7 +5,8 @@ import { concat, type Edit, encode } from '../base/bytes.ts';
 import type { ParentContext } from '../observe/trace.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import { span } from './envelope.ts';
-import { isObject, member, readString, skipBlank } from './json.ts';
+import { isObject, member, readString } from './json.ts';
+import { putInMeta } from './object-edits.ts';
 
 /** version "-" trace-id "-" parent-id "-" trace-flags; later versions may go on behind a dash. */
 const TRACEPARENT = /^([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/;
@@ -15,7 +16,6 @@ const SAMPLED = 1;
 const NAME = encode('traceparent');
 /** Longer ones may be dropped, says the specification; so they are. */
 const STATE_CHARS_MAX = 512;
-const CLOSE_BRACE = 0x7d;
 
 /** What a traceparent, with its tracestate, says; null when it is none. */
 export function parentOf(traceparent: string | null, tracestate: string | null): ParentContext | null {
@@ -56,9 +56,5 @@ export function metaEdits(body: Uint8Array, envelope: Int32Array, traceparent: s
   if (meta !== null && !isObject(body, meta.start)) return [];
   const former = meta === null ? null : member(body, meta.start, 'traceparent');
   if (former !== null) return [{ start: former.start, end: former.end, insert: value }];
-  const place = (meta ?? params).start + 1;
-  const pair = concat([encode('"traceparent":'), value]);
-  const insert = meta === null ? concat([encode('"_meta":{'), pair, encode('}')]) : pair;
-  const isEmpty = body[skipBlank(body, place)] === CLOSE_BRACE;
-  return [{ start: place, end: place, insert: isEmpty ? insert : concat([insert, encode(',')]) }];
+  return [putInMeta(body, params, meta, concat([encode('"traceparent":'), value]))];
 }

@@ -1,6 +1,7 @@
 // Spans of exchanges that are sampled, as plain data: what a trace is told of them, and who decides which are sampled.
 // Called by proxy/tracing.ts (begins), policy/trace.ts (a span for each request to a server), server/span.ts (ends). Promises: an exchange that is not sampled costs one
 // look; spans are handed on some at a time, bounded in number: those beyond are counted, not kept.
+import { hexOf } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Random, Runtime, TimerId } from '../runtime/runtime.ts';
 
@@ -131,10 +132,4 @@ export function tracerOf(
   emit: TracerParts['emit'],
 ): Tracer | null {
   return tracing === undefined ? null : new Tracer({ clock, random, share: tracing.share, emit });
-}
-
-function hexOf(bytes: Uint8Array): string {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return hex;
 }

@@ -3,8 +3,8 @@
 // server left them out) and, when it is stale, in one key of `_meta`; making one parses nothing. Source: MCP 2026-07-28, caching.
 import { type Edit, encode, orderEdits, splice } from '../base/bytes.ts';
 import { type Message, span, text } from '../mcp/envelope.ts';
-import { eachMember, isObject, readString, type Span, skipBlank } from '../mcp/json.ts';
-import { editObject, rawMember } from '../mcp/object-edits.ts';
+import { eachMember, isObject, readString, type Span } from '../mcp/json.ts';
+import { editObject, putFirst, rawMember } from '../mcp/object-edits.ts';
 import type { Caching } from '../mcp/to-modern.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 
@@ -26,7 +26,6 @@ const TTL_MS_MAX = 24 * 60 * 60_000;
 
 const STALE_MEMBER = encode(`"${STALE_META}":true`);
 const STALE_OBJECT = encode(`"_meta":{"${STALE_META}":true}`);
-const COMMA = encode(',');
 
 /** What goes where an edit begins. */
 type Slot = 'id' | 'ttl';
@@ -116,17 +115,7 @@ function markOf(bytes: Uint8Array, envelope: Int32Array): Edit {
   const isInMeta = meta !== null && isObject(bytes, meta.start);
   if (meta !== null && !isInMeta)
     return { ...meta, insert: STALE_OBJECT.subarray(STALE_OBJECT.indexOf(0x7b)) };
-  const at = (isInMeta ? meta.start : result) + 1;
-  const member = isInMeta ? STALE_MEMBER : STALE_OBJECT;
-  const isEmpty = bytes[skipBlank(bytes, at)] === 0x7d;
-  return { start: at, end: at, insert: isEmpty ? member : joined(member) };
-}
-
-function joined(member: Uint8Array): Uint8Array {
-  const both = new Uint8Array(member.length + COMMA.length);
-  both.set(member);
-  both.set(COMMA, member.length);
-  return both;
+  return isInMeta ? putFirst(bytes, meta.start, STALE_MEMBER) : putFirst(bytes, result, STALE_OBJECT);
 }
 
 /** What a result says about being kept. */

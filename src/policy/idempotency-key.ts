@@ -1,9 +1,10 @@
 // A key in `_meta` that is the same for one call of a client and all its repeats, so that a server can tell a repeat from a second call.
 // Called by policies.ts, where keys are wanted and something may be sent again. Promises: the body is spliced, never encoded again; a key that the client has set
 // stays; calls that are sent once bear none.
-import { concat, encode, splice } from '../base/bytes.ts';
+import { encode, hexOf, splice } from '../base/bytes.ts';
 import { span } from '../mcp/envelope.ts';
-import { isObject, member, skipBlank } from '../mcp/json.ts';
+import { isObject, member } from '../mcp/json.ts';
+import { putInMeta } from '../mcp/object-edits.ts';
 import type { Random } from '../runtime/runtime.ts';
 import { ENVELOPE, SCAN, type Scanner } from '../scan/contract.ts';
 import type { KeyPolicy, RetrySettings } from '../upstream/spec.ts';
@@ -17,7 +18,6 @@ const IDEMPOTENCY_KEY = 'sluice/idempotencyKey';
 
 /** Random bytes of a key. */
 const KEY_BYTES = 16;
-const CLOSE_BRACE = 0x7d;
 
 /** What keys take. */
 export interface KeyParts {
@@ -60,20 +60,11 @@ export class KeyLayer extends Layer {
     if (at !== null && (!isObject(body, at.start) || member(body, at.start, IDEMPOTENCY_KEY) !== null))
       return request;
     const key = encode(`"${IDEMPOTENCY_KEY}":"${hexOf(this.#parts.random.bytes(KEY_BYTES))}"`);
-    const place = (at ?? params).start + 1;
-    const insert = at === null ? concat([encode('"_meta":{'), key, encode('}')]) : key;
-    const isEmpty = body[skipBlank(body, place)] === CLOSE_BRACE;
-    const edit = { start: place, end: place, insert: isEmpty ? insert : concat([insert, encode(',')]) };
+    const edit = putInMeta(body, params, at, key);
     // All edits are made here: another layer's own ones may be at the very same place.
     const whole = splice(body, [edit, ...edits]);
     const scanned = new Int32Array(ENVELOPE.length);
     if (this.#parts.scanner.scan(whole, 0, whole.length, scanned) !== SCAN.ok) return request;
     return { ...request, body: whole, envelope: scanned, edits: [] };
   }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return hex;
 }

@@ -1,44 +1,14 @@
 // Lines between threads on Bun's MessageChannel.
-// Called by bun.ts and bun-worker.ts only. Promises: runtime.ts's Port; an end that has gone to another thread is dead on this one.
-import { assert } from '../base/assert.ts';
-import type { Port } from './runtime.ts';
+// Called by bun.ts and bun-worker.ts only. Promises: as line-ends.ts.
+import { lineEnds } from './line-ends.ts';
 
-/** One end, around the platform's. */
-class BunPort implements Port {
-  readonly raw: MessagePort;
-
-  constructor(raw: MessagePort) {
-    this.raw = raw;
-  }
-
-  post(message: unknown): void {
-    this.raw.postMessage(message);
-  }
-
-  onMessage(callback: (message: unknown) => void): void {
-    this.raw.onmessage = (event: MessageEvent<unknown>) => callback(event.data);
-  }
-
-  close(): void {
-    this.raw.close();
-  }
-}
-
-/** The two ends of a fresh line. */
-export function bunChannel(): readonly [Port, Port] {
-  const { port1, port2 } = new MessageChannel();
-  return [new BunPort(port1), new BunPort(port2)];
-}
-
-/** The platform's ends behind ours, to go with a message. */
-export function releasePorts(ports: readonly Port[]): MessagePort[] {
-  return ports.map((port) => {
-    assert(port instanceof BunPort, 'a port goes to a thread of the runtime that made it');
-    return port.raw;
-  });
-}
-
-/** Ours around the platform's ends that came with a message. */
-export function adoptPorts(ports: readonly MessagePort[]): readonly Port[] {
-  return ports.map((port) => new BunPort(port));
-}
+/** Lines on Bun. */
+export const bunLines = lineEnds<MessagePort>(
+  () => {
+    const { port1, port2 } = new MessageChannel();
+    return [port1, port2];
+  },
+  (raw, callback) => {
+    raw.onmessage = (event: MessageEvent<unknown>) => callback(event.data);
+  },
+);

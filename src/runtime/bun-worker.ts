@@ -2,7 +2,7 @@
 // Called by bun.ts only. Promises: messages in order; onExit once, with the text of the uncaught error if there was one; the
 // children of a thread end with it, as those of the gateway do with the gateway.
 import { takeEarly } from './bun-early.ts';
-import { adoptPorts, releasePorts } from './bun-port.ts';
+import { bunLines } from './bun-port.ts';
 import { endGroup } from './process-group.ts';
 import type { WorkerHandle, WorkerHandler, WorkerScope } from './runtime.ts';
 
@@ -50,7 +50,7 @@ export function startBunWorker(moduleUrl: string, handler: WorkerHandler): Worke
   };
   worker.addEventListener('close', (event: Event) => exit('code' in event ? Number(event.code) : 0));
   return {
-    post: (message, ports = []) => worker.postMessage(message, releasePorts(ports)),
+    post: (message, ports = []) => worker.postMessage(message, bunLines.release(ports)),
     terminate() {
       terminated = true;
       worker.terminate();
@@ -64,7 +64,7 @@ export function bunWorkerScope(): WorkerScope | null {
   return {
     post: (message) => postMessage(message),
     onMessage(callback) {
-      takeEarly((event) => callback(event.data, adoptPorts(event.ports)));
+      takeEarly((event) => callback(event.data, bunLines.adopt(event.ports)));
     },
   };
 }

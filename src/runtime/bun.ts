@@ -3,7 +3,7 @@
 import { systemAead } from './aead.ts';
 import { spawnOnBun } from './bun-child.ts';
 import { listenOnBun } from './bun-listener.ts';
-import { bunChannel } from './bun-port.ts';
+import { bunLines } from './bun-port.ts';
 import { startBunReaper } from './bun-reaper.ts';
 import { connectOnBun } from './bun-socket.ts';
 import { bunWorkerScope, noteGroup, startBunWorker } from './bun-worker.ts';
@@ -32,7 +32,7 @@ export function createBunRuntime(): Runtime {
     spawn: (options, handler) => spawnOnBun(options, handler, reaper),
     groupMemory,
     startWorker: startBunWorker,
-    channel: bunChannel,
+    channel: bunLines.channel,
     heapBytes: () => process.memoryUsage().heapUsed,
     usage: processUsage,
     get parallelism() {

@@ -3,9 +3,10 @@
 // after the output; when the leader of a group has ended, the rest of the group is ended too; the reaper knows
 // the group until it is gone.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { GatewayError } from '../base/errors.ts';
+import { isExecutable } from './executable.ts';
 import { endGroup, type GroupSignal, signalGroup } from './process-group.ts';
 import type { Reaper } from './reaper.ts';
 import type { Child, ChildHandler, SpawnOptions } from './runtime.ts';
@@ -133,13 +134,4 @@ function programFile({ command, cwd, env }: SpawnOptions): string | null {
   const places = command.includes('/') ? [''] : (env.PATH ?? '/usr/bin:/bin').split(':');
   const files = places.map((place) => (isAbsolute(command) ? command : resolve(here, place, command)));
   return files.find((file) => existsSync(file)) ?? null;
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }

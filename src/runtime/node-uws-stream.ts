@@ -1,10 +1,11 @@
 // A streamed reply on uWebSockets.js.
 // Called by node-uws-listener.ts. Promises: bytes of one turn leave together, the first with the head; what is ended before it began goes out whole; a full client
 // shows as false and later onDrain; fail() closes the connection before the last chunk, so that the client sees a broken body.
-import { concat, EMPTY, encode } from '../base/bytes.ts';
+import { encode } from '../base/bytes.ts';
+import { GatheringSink } from './gathering-sink.ts';
 import { sendWhole, writeHead } from './node-uws-head.ts';
 import type { UwsInbound } from './node-uws-inbound.ts';
-import type { Reply, ReplySink, ReplyStream } from './runtime.ts';
+import type { Reply, ReplyStream } from './runtime.ts';
 
 /**
  * The library completes a head with the first bytes of its body. An event stream may be silent for long while its client waits for the head: after this time a
@@ -12,21 +13,14 @@ import type { Reply, ReplySink, ReplyStream } from './runtime.ts';
  */
 const FIRST_BYTES_WAIT_MS = 3;
 const OPENING_COMMENT = encode(':\n\n');
-/** Bytes that are gathered before they are sent within a turn. */
-const GATHERED_BYTES_MAX = 64 * 1024;
 
-class UwsSink implements ReplySink {
+class UwsSink extends GatheringSink {
   private readonly inbound: UwsInbound;
   private reply: Reply | null;
-  private parts: Uint8Array[] = [];
-  private partBytes = 0;
-  private isEnded = false;
-  private isFull = false;
-  private isScheduled = false;
   private hasWritable = false;
-  private drainCallback: (() => void) | null = null;
 
   constructor(inbound: UwsInbound, reply: Reply) {
+    super();
     this.inbound = inbound;
     this.reply = reply;
   }
@@ -36,35 +30,15 @@ class UwsSink implements ReplySink {
     return this.reply !== null;
   }
 
-  private get isDeaf(): boolean {
-    return this.isEnded || this.inbound.ended;
+  protected get isOver(): boolean {
+    return this.inbound.ended;
   }
 
-  write(bytes: Uint8Array): boolean {
-    if (this.isDeaf || bytes.length === 0) return !this.isFull;
-    this.parts.push(bytes);
-    this.partBytes += bytes.length;
-    if (this.partBytes >= GATHERED_BYTES_MAX) this.flush();
-    else this.flushSoon();
-    return !this.isFull;
-  }
-
-  end(): void {
-    if (this.isDeaf) return;
-    this.isEnded = true;
-    this.flushSoon();
-  }
-
-  fail(): void {
-    if (this.isDeaf) return;
+  protected breakOff(): void {
     this.isEnded = true;
     const { response } = this.inbound;
     this.inbound.finish();
     response.close();
-  }
-
-  onDrain(callback: () => void): void {
-    this.drainCallback = callback;
   }
 
   /** open() has returned. */
@@ -80,27 +54,16 @@ class UwsSink implements ReplySink {
     }, FIRST_BYTES_WAIT_MS);
   }
 
-  private flushSoon(): void {
-    if (this.isScheduled) return;
-    this.isScheduled = true;
-    queueMicrotask(this.flush);
-  }
-
-  private readonly flush = (): void => {
-    this.isScheduled = false;
+  protected send(body: Uint8Array): void {
     const { inbound, reply } = this;
-    if (inbound.ended) return;
-    const body = this.parts.length === 0 ? EMPTY : concat(this.parts);
-    this.parts = [];
-    this.partBytes = 0;
     if (reply !== null && this.isEnded) {
       this.reply = null;
       return sendWhole(inbound, reply, body);
     }
-    inbound.response.cork(() => this.send(body));
-  };
+    inbound.response.cork(() => this.sendPart(body));
+  }
 
-  private send(body: Uint8Array): void {
+  private sendPart(body: Uint8Array): void {
     const { response } = this.inbound;
     if (this.reply !== null) {
       writeHead(response, this.reply);

@@ -4,7 +4,7 @@
 // Node aborts the process when it finds them open in the loop of a thread that has ended.
 import { isMainThread, MessageChannel, type MessagePort, parentPort, Worker } from 'node:worker_threads';
 import { cells, given, type ThreadGift, type ThreadWish } from './node-once.ts';
-import { adoptPorts, releasePorts } from './node-port.ts';
+import { nodeLines } from './node-port.ts';
 import { prepareUws } from './node-uws.ts';
 import { closeUwsApps } from './node-uws-listener.ts';
 import { endGroup } from './process-group.ts';
@@ -77,7 +77,7 @@ export function startNodeWorker(moduleUrl: string, handler: WorkerHandler): Work
   });
   return {
     post(message, ports = []) {
-      const raw = releasePorts(ports);
+      const raw = nodeLines.release(ports);
       worker.postMessage({ message, ports: raw } satisfies Envelope, raw);
     },
     terminate() {
@@ -110,7 +110,7 @@ export function nodeWorkerScope(): WorkerScope | null {
     post: (message) => port.postMessage({ message, ports: [] } satisfies Envelope),
     onMessage(callback) {
       port.on('message', (envelope: Envelope) => {
-        if ('message' in envelope) callback(envelope.message, adoptPorts(envelope.ports));
+        if ('message' in envelope) callback(envelope.message, nodeLines.adopt(envelope.ports));
       });
     },
   };

@@ -7,7 +7,7 @@ import { spawnOnNode } from './node-child.ts';
 import { nodeClock } from './node-clock.ts';
 import { listenOnNode } from './node-listener.ts';
 import './node-language.ts';
-import { nodeChannel } from './node-port.ts';
+import { nodeLines } from './node-port.ts';
 import { startNodeReaper } from './node-reaper.ts';
 import { connectOnNode } from './node-socket.ts';
 import { nodeWorkerScope, noteGroup, startNodeWorker } from './node-worker.ts';
@@ -34,7 +34,7 @@ export function createNodeRuntime(): Runtime {
     spawn: (options, handler) => spawnOnNode(options, handler, reaper),
     groupMemory,
     startWorker: startNodeWorker,
-    channel: nodeChannel,
+    channel: nodeLines.channel,
     heapBytes: () => process.memoryUsage().heapUsed,
     usage: processUsage,
     get parallelism() {

@@ -1,17 +1,17 @@
 // Where the time of an exchange went, told to its client: Server-Timing (W3C) on every reply, and `_meta` of the result when the request asks for it there.
 // Called by http.ts when a reply leaves. Promises: one reading of the clock; a reply that streams tells of the time up to its head; a body is spliced, never encoded
 // again, and one that is no JSON-RPC result stays as it is.
-import { concat, type Edit, encode, splice } from '../base/bytes.ts';
+import { encode, splice } from '../base/bytes.ts';
 import type { Exchange } from '../exchange.ts';
 import { span } from '../mcp/envelope.ts';
 import { isObject, member, skipBlank } from '../mcp/json.ts';
+import { putInMeta } from '../mcp/object-edits.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import { ENVELOPE, KIND } from '../scan/contract.ts';
 
 /** The key that asks for it in a request's `_meta`, with `true`, and under which it comes in the result's. */
 const TIMING_KEY = 'sluice/timing';
 const ASKED = encode(`"${TIMING_KEY}"`);
-const CLOSE_BRACE = 0x7d;
 const PLACES = 1000;
 
 /** Adds the times to a reply's headers; returns its body, with the times in it if the request asked for that. */
@@ -61,11 +61,7 @@ function withTimes(exchange: Exchange, body: Uint8Array): Uint8Array {
   const meta = member(body, result.start, '_meta');
   if (meta !== null && (!isObject(body, meta.start) || member(body, meta.start, TIMING_KEY) !== null))
     return body;
-  const place = (meta ?? result).start + 1;
-  const insert = meta === null ? concat([encode('"_meta":{'), pair, encode('}')]) : pair;
-  const isEmpty = body[skipBlank(body, place)] === CLOSE_BRACE;
-  const edit: Edit = { start: place, end: place, insert: isEmpty ? insert : concat([insert, encode(',')]) };
-  return splice(body, [edit]);
+  return splice(body, [putInMeta(body, result, meta, pair)]);
 }
 
 /** Milliseconds with three places behind the point. */

@@ -1,7 +1,8 @@
 // Whether the programs of stdio servers are there.
 // Called by doctor.ts. Promises: starts none of them; looks in the PATH that each would be started with.
-import { accessSync, constants, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolvePath } from '../../control/place.ts';
+import { isExecutable } from '../../runtime/executable.ts';
 import type { ServerSpec } from '../../upstream/spec.ts';
 import type { World } from '../world.ts';
 import { broken, type Finding, fine } from './finding.ts';
@@ -41,15 +42,6 @@ export function commandFinding(
 function isThere(command: string, folder: string, paths: readonly string[]): boolean {
   if (command.includes('/')) return isExecutable(resolvePath(folder, command));
   return paths.some((path) => path !== '' && isExecutable(`${path}/${command}`));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 function isFolder(path: string): boolean {

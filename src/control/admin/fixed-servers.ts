@@ -1,7 +1,7 @@
 // The servers of a gateway without a registry: those of its configuration, which nobody changes from here.
 // Called by cli/admin.ts. Promises: the contract of registry.ts; every change is refused with the reason; what operators do besides is in the log alone.
 import type { Log } from '../../observe/log.ts';
-import { withoutDefaults } from '../registry/defaults.ts';
+import { fileEntry, withoutDefaults } from '../registry/defaults.ts';
 import type { Mapping, Refusal, Registry, RegistryState, ServerEntry } from '../registry/registry.ts';
 import { shownSettings } from '../registry/secrets.ts';
 import type { Config } from '../schema.ts';
@@ -28,16 +28,7 @@ export class FixedServers implements Registry {
     const { servers } = this.#config();
     const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
     if (server === undefined) return null;
-    return {
-      name,
-      origin: 'file',
-      version: null,
-      isEnabled: !server.disabled,
-      isShadowed: false,
-      settings: shownSettings(withoutDefaults(server)),
-      problem: null,
-      changedAtMs: null,
-    };
+    return fileEntry(name, server, shownSettings(withoutDefaults(server)));
   }
 
   put(): Promise<Refusal> {

@@ -2,9 +2,6 @@
 // Called by relay.ts and tools.ts. Promises: a reply streams, no faster than it is read; whoever stops reading ends the call; failures are GatewayErrors.
 import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { portableScanner } from '../../scan/portable.ts';
-import { createHttpUpstream } from '../../upstream/http.ts';
-import type { HttpTarget, ServerSpec } from '../../upstream/spec.ts';
 import {
   NO_CLIENT,
   type ReplyHead,
@@ -12,6 +9,7 @@ import {
   type UpstreamCall,
   type UpstreamSink,
 } from '../../upstream/upstream.ts';
+import { openOwnClient } from '../own-client.ts';
 import type { Governed } from './governed.ts';
 
 /** One MCP message to an endpoint. */
@@ -70,39 +68,20 @@ export class Loopback {
 }
 
 function openUpstream({ runtime, log, url, snapshot }: Governed): Upstream {
-  const { protocol, hostname, port } = new URL(url);
-  const secure = protocol === 'https:';
+  const { hostname, port } = new URL(url);
   const { allowedHosts } = snapshot().front;
   // The listener may be known by other names only.
   const named =
     allowedHosts === null || allowedHosts.includes(hostname) ? hostname : (allowedHosts[0] ?? hostname);
-  const target: HttpTarget = {
-    kind: 'http',
-    client: 'http1',
-    secure,
-    host: hostname,
-    port: Number(port),
-    unixPath: null,
-    path: '/mcp',
-    url,
+  return openOwnClient({
+    ...{ runtime, log, name: 'gateway', url: new URL('/mcp', url) },
     headers: ['host', `${named}:${port}`],
     // It is this very process that answers there: its certificate need not be for this name.
-    tls: { serverName: null, ca: null, cert: null, key: null, verify: false },
+    verify: false,
     connectionsMax: CONNECTIONS_MAX,
-  };
-  const spec: ServerSpec = {
-    name: 'gateway',
-    target,
-    era: 'auto',
-    forwardHeaders: [],
-    connectTimeoutMs: LIMITS.connectTimeoutMs,
-    firstByteTimeoutMs: LIMITS.totalTimeoutMs,
-    replyIdleTimeoutMs: LIMITS.totalTimeoutMs,
-    totalTimeoutMs: LIMITS.totalTimeoutMs,
     queueDepthMax: LIMITS.queueDepthMax,
-    breaker: null,
-  };
-  return createHttpUpstream({ runtime, scanner: portableScanner(), spec, log });
+    timeoutMs: LIMITS.totalTimeoutMs,
+  });
 }
 
 /** A reply on its way from the sink's events to a response that is read. */

@@ -4,7 +4,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { toJSONSchema } from 'zod/mini';
 import { LIMITS } from '../../base/limits.ts';
-import type { Changed } from '../registry/registry.ts';
+import type { Changed, Refusal } from '../registry/registry.ts';
 import { serverSchema } from '../server-schema.ts';
 import {
   type AdminApp,
@@ -179,15 +179,19 @@ const ASYNC = /(?:^|[,;\s])respond-async(?:$|[,;\s])/i;
 
 /** Adds them. */
 export function addServers(app: AdminApp, { governed }: Surroundings): void {
-  const { registry } = governed;
-  /** Waits until a change is in force in every worker, for a moment at most. */
-  const inForce = (c: { readonly req: { header(name: string): string | undefined } }): Promise<void> =>
-    ASYNC.test(c.req.header('prefer') ?? '')
-      ? Promise.resolve()
-      : Promise.race([
-          registry.settled(),
-          new Promise<void>((resolve) => governed.runtime.clock.after(LIMITS.adminInForceMs, resolve)),
-        ]);
+  const { registry, runtime } = governed;
+  /** What a change came to, once it is in force in every worker, or a moment later; a plan changes nothing to wait for. */
+  const carriedOut = async (
+    c: { readonly req: { header(name: string): string | undefined } },
+    isPlan: boolean,
+    outcome: Changed | Refusal,
+  ): Promise<Changed> => {
+    const done = accepted(outcome);
+    if (isPlan || ASYNC.test(c.req.header('prefer') ?? '')) return done;
+    const late = new Promise<void>((resolve) => runtime.clock.after(LIMITS.adminInForceMs, resolve));
+    await Promise.race([registry.settled(), late]);
+    return done;
+  };
   const changeView = ({ server, plan }: Changed): z.output<typeof Change> => ({
     server: server === null ? null : serverView(glanceAt(governed), server),
     plan: planView(plan),
@@ -217,8 +221,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const { name, settings } = c.req.valid('json');
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: 'new', isPlan } as const;
-    const done = accepted(await registry.put(name, settings, terms));
-    if (!isPlan) await inForce(c);
+    const done = await carriedOut(c, isPlan, await registry.put(name, settings, terms));
     const view = changeView(done);
     return isPlan ? c.json(view, 200) : c.json(view, 201, etagOf(done.server?.version ?? null));
   });
@@ -229,8 +232,8 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const outcome = await registry.put(name, c.req.valid('json'), terms);
     // Where a header asked that there be none, the condition failed (RFC 9110 §13.1.2): that is no conflict.
     const isUnmet = terms.expect === 'new' && !outcome.ok && outcome.code === 'GW_REGISTRY_EXISTS';
-    const done = accepted(isUnmet ? { ...outcome, code: 'GW_REGISTRY_VERSION' } : outcome);
-    if (!isPlan) await inForce(c);
+    const told = isUnmet ? { ...outcome, code: 'GW_REGISTRY_VERSION' as const } : outcome;
+    const done = await carriedOut(c, isPlan, told);
     const headers = etagOf(done.server?.version ?? null);
     return c.json(changeView(done), done.isNew && !isPlan ? 201 : 200, headers);
   });
@@ -238,16 +241,14 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const { name } = c.req.valid('param');
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: expectation(c.req.valid('header')), isPlan };
-    const done = accepted(await registry.patch(name, c.req.valid('json'), terms));
-    if (!isPlan) await inForce(c);
+    const done = await carriedOut(c, isPlan, await registry.patch(name, c.req.valid('json'), terms));
     return c.json(changeView(done), 200, etagOf(done.server?.version ?? null));
   });
   app.openapi(deleteServer, async (c) => {
     const { name } = c.req.valid('param');
     const isPlan = c.req.valid('query').plan === '1';
     const terms = { actor: c.get('actor'), expect: expectation(c.req.valid('header')), isPlan };
-    const { plan } = accepted(await registry.remove(name, terms));
-    if (!isPlan) await inForce(c);
+    const { plan } = await carriedOut(c, isPlan, await registry.remove(name, terms));
     return c.json({ plan: planView(plan) }, 200);
   });
   for (const verb of ['enable', 'disable'] as const)
@@ -255,8 +256,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
       const { name } = c.req.valid('param');
       const isPlan = c.req.valid('query').plan === '1';
       const terms = { actor: c.get('actor'), expect: null, isPlan };
-      const done = accepted(await registry.setEnabled(name, verb === 'enable', terms));
-      if (!isPlan) await inForce(c);
+      const done = await carriedOut(c, isPlan, await registry.setEnabled(name, verb === 'enable', terms));
       return c.json(changeView(done), 200, etagOf(done.server?.version ?? null));
     });
   app.openapi(restartServer, async (c) => {

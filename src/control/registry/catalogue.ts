@@ -3,7 +3,7 @@
 // costs nothing that grows with the secrets of thousands of servers but the first time.
 import type { Wanted } from '../plan.ts';
 import type { ServerConfig } from '../server-schema.ts';
-import { withoutDefaults } from './defaults.ts';
+import { fileEntry, withoutDefaults } from './defaults.ts';
 import { type JudgeTools, judge, type Verdict } from './judge.ts';
 import type { Mapping, ServerEntry } from './registry.ts';
 import { shownSettings } from './secrets.ts';
@@ -110,16 +110,11 @@ export class Catalogue {
     if (!this.isOfFile(name)) return null;
     const server = this.#base.config.servers[name];
     if (server === undefined) return null;
-    return {
+    return fileEntry(
       name,
-      origin: 'file',
-      version: null,
-      isEnabled: !server.disabled,
-      isShadowed: false,
-      settings: this.#showing(server, () => withoutDefaults(server)),
-      problem: null,
-      changedAtMs: null,
-    };
+      server,
+      this.#showing(server, () => withoutDefaults(server)),
+    );
   }
 
   /** One that is kept, as people see it. */

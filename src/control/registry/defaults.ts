@@ -1,7 +1,7 @@
-// Settings of a server without what they would be anyway.
-// Called by catalogue.ts and export.ts. Promises: pure; the schema gives the same server for what is left.
+// Settings of a server without what they would be anyway, and a server of the file as the registry shows it.
+// Called by catalogue.ts, live-registry.ts and admin/fixed-servers.ts. Promises: pure; the schema gives the same server for what is left.
 import { type ServerConfig, serverSchema } from '../server-schema.ts';
-import type { Mapping } from './registry.ts';
+import type { Mapping, ServerEntry } from './registry.ts';
 import { isMapping } from './rows.ts';
 
 /** What each kind of server is when nothing is said but what must be. */
@@ -33,4 +33,16 @@ function difference(value: unknown, usual: unknown): unknown {
     return own === undefined ? [] : [[key, own] as const];
   });
   return Object.fromEntries(left);
+}
+
+/** A server of the file as the registry shows it, with what people may see of its settings. */
+export function fileEntry(
+  name: string,
+  { disabled }: ServerConfig,
+  settings: ServerEntry['settings'],
+): ServerEntry {
+  return {
+    ...{ name, origin: 'file', version: null, isEnabled: !disabled, isShadowed: false },
+    ...{ settings, problem: null, changedAtMs: null },
+  };
 }

@@ -6,10 +6,8 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Log } from '../../observe/log.ts';
 import type { SpanBatch, SpanData } from '../../observe/trace.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { portableScanner } from '../../scan/portable.ts';
-import { createHttpUpstream } from '../../upstream/http.ts';
-import type { ServerSpec } from '../../upstream/spec.ts';
 import { NO_CLIENT, type ReplyHead, type Upstream, type UpstreamSink } from '../../upstream/upstream.ts';
+import { openOwnClient } from '../own-client.ts';
 
 /** What an exporter takes. */
 export interface ExporterParts {
@@ -45,7 +43,12 @@ export class SpanExporter {
 
   constructor(parts: ExporterParts) {
     this.#parts = parts;
-    this.#upstream = openUpstream(parts);
+    const { runtime, log, url, headers } = parts;
+    this.#upstream = openOwnClient({
+      ...{ runtime, log, name: 'traces', url: new URL(url), verify: true },
+      headers: Object.entries(headers).flatMap(([name, value]) => [name.toLowerCase(), value]),
+      ...{ connectionsMax: SENT_AT_ONCE_MAX, queueDepthMax: 1, timeoutMs: LIMITS.spansSendMs },
+    });
   }
 
   /** Takes a worker's spans. */
@@ -152,30 +155,4 @@ class StatusSink implements UpstreamSink {
   onFail(error: GatewayError): void {
     this.#resolve(error);
   }
-}
-
-function openUpstream({ runtime, log, url, headers }: ExporterParts): Upstream {
-  const { protocol, hostname, port, pathname, search } = new URL(url);
-  const secure = protocol === 'https:';
-  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-  const spec: ServerSpec = {
-    name: 'traces',
-    target: {
-      ...{ kind: 'http', client: 'http1', secure, host, unixPath: null, url },
-      port: port === '' ? (secure ? 443 : 80) : Number(port),
-      path: pathname + search,
-      headers: Object.entries(headers).flatMap(([name, value]) => [name.toLowerCase(), value]),
-      tls: { serverName: secure ? host : null, ca: null, cert: null, key: null, verify: true },
-      connectionsMax: SENT_AT_ONCE_MAX,
-    },
-    era: 'modern',
-    forwardHeaders: [],
-    connectTimeoutMs: LIMITS.connectTimeoutMs,
-    firstByteTimeoutMs: LIMITS.spansSendMs,
-    replyIdleTimeoutMs: LIMITS.spansSendMs,
-    totalTimeoutMs: LIMITS.spansSendMs,
-    queueDepthMax: 1,
-    breaker: null,
-  };
-  return createHttpUpstream({ runtime, scanner: portableScanner(), spec, log });
 }

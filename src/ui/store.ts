@@ -57,6 +57,8 @@ export interface Again {
   readonly everyMs?: number;
   /** Asks anew when one of these changes. */
   readonly on: readonly unknown[];
+  /** While true nothing is asked, and a question that is under way is given up. */
+  readonly isHeld?: boolean;
 }
 
 /** Questions whose first answer is still on its way: what is shown is not yet what there is. */
@@ -75,7 +77,9 @@ export function useLoaded<Answer>(
   const [turn, setTurn] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+  const isHeld = again.isHeld === true;
   useEffect(() => {
+    if (isHeld) return;
     const gaveUp = new AbortController();
     setState((before) => ({ ...before, isLoading: true }));
     latest.current(gaveUp.signal).then(
@@ -85,7 +89,7 @@ export function useLoaded<Answer>(
         setState((before) => ({ answer: before.answer, fault: wordsOf(thrown), isLoading: false })),
     );
     return () => gaveUp.abort();
-  }, [turn, ...again.on]);
+  }, [turn, isHeld, ...again.on]);
   const isFirst = state.answer === null && state.isLoading;
   useEffect(() => {
     if (!isFirst) return;

@@ -1,6 +1,6 @@
 // What can be done with one server: change, switch off and on, restart, remove.
 // Called by views/server-page.tsx. Promises: what cannot be taken back shows its plan and asks first; entries of the file can only be restarted.
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { ask, pathOf, wordsOf } from '../api/client.ts';
 import type { Plan, Server } from '../api/types.ts';
 import { hrefOf } from '../model/route.ts';
@@ -13,9 +13,15 @@ import { ServerForm } from './server-form.tsx';
 interface ActionsProps {
   readonly server: Server;
   readonly again: () => void;
+  /** Told true before the server is removed, false when that failed: whoever asks for it waits meanwhile. */
+  readonly hold: (isHeld: boolean) => void;
 }
 
-function Remove({ server, onClose }: { readonly server: Server; readonly onClose: () => void }) {
+interface RemoveProps extends Pick<ActionsProps, 'server' | 'hold'> {
+  readonly onClose: () => void;
+}
+
+function Remove({ server, hold, onClose }: RemoveProps) {
   const [isBusy, setBusy] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
   const path = (plan: string | null): string => pathOf(['servers', server.name], { plan });
@@ -23,18 +29,23 @@ function Remove({ server, onClose }: { readonly server: Server; readonly onClose
     on: [],
   });
   const remove = (): void => {
+    hold(true);
     setBusy(true);
-    // Not until it is in force: this page would ask for a server that is no more.
-    ask(path(null), { method: 'DELETE', headers: { prefer: 'respond-async' } }).then(
+  };
+  // After the drawing in which the page stops asking: it would ask for a server that is no more.
+  useEffect(() => {
+    if (!isBusy) return;
+    ask(path(null), { method: 'DELETE' }).then(
       () => {
         location.hash = hrefOf('servers');
       },
       (thrown: unknown) => {
+        hold(false);
         setBusy(false);
         setFault(wordsOf(thrown));
       },
     );
-  };
+  }, [isBusy]);
   return (
     <Confirm title={`Remove ${server.name}?`} verb="Remove" isBusy={isBusy} onYes={remove} onNo={onClose}>
       <p>Its settings are taken out of the registry. The audit keeps them.</p>
@@ -45,7 +56,7 @@ function Remove({ server, onClose }: { readonly server: Server; readonly onClose
 }
 
 /** The buttons. */
-export function ServerActions({ server, again }: ActionsProps) {
+export function ServerActions({ server, again, hold }: ActionsProps) {
   const [open, setOpen] = useState<'edit' | 'remove' | null>(null);
   const { name, origin } = server;
   const act = (verb: string, done: string): void => {
@@ -73,7 +84,7 @@ export function ServerActions({ server, again }: ActionsProps) {
           </button>
         </>
       ) : null}
-      {open === 'remove' ? <Remove server={server} onClose={() => setOpen(null)} /> : null}
+      {open === 'remove' ? <Remove server={server} hold={hold} onClose={() => setOpen(null)} /> : null}
       {open === 'edit' ? (
         <ServerForm
           server={server}

@@ -1,5 +1,6 @@
 // One server: its places with their breakers and pools, its processes, its last faults, its settings.
 // Called by app.tsx. Promises: follows changes by itself; breakers can be tripped and reset here.
+import { useState } from 'preact/hooks';
 import { ApiFault, ask, pathOf } from '../api/client.ts';
 import type { Replica, Server } from '../api/types.ts';
 import { serversTurn } from '../live.ts';
@@ -182,6 +183,7 @@ function Body(props: PartProps) {
 /** The view. */
 export function ServerPage({ name }: { readonly name: string }) {
   const turn = useStore(serversTurn);
+  const [isHeld, hold] = useState(false);
   const { answer, fault, isLoading, again } = useLoaded(
     (signal) =>
       ask<Server>(pathOf(['servers', name]), { signal }).catch((thrown: unknown) => {
@@ -189,7 +191,7 @@ export function ServerPage({ name }: { readonly name: string }) {
         // everything else is shown as what it is
         throw thrown;
       }),
-    { on: [turn, name], everyMs: POLL_MS },
+    { on: [turn, name], everyMs: POLL_MS, isHeld },
   );
   return (
     <>
@@ -203,7 +205,7 @@ export function ServerPage({ name }: { readonly name: string }) {
             <a class="button" href={hrefOf('tools', name)}>
               Tools
             </a>
-            <ServerActions server={answer} again={again} />
+            <ServerActions server={answer} again={again} hold={hold} />
           </>
         )}
       </PageHead>

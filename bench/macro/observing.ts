@@ -30,13 +30,17 @@ const OFF: Kind = { name: 'off', config: { metrics: { series: false }, log: { ac
 
 /** `collector` takes the spans. */
 function kindsOf(collector: string): readonly Kind[] {
-  const log = { access: 'all', accessShare: 0.01, arguments: 'redacted' };
+  const all = { access: 'all' };
   return [
     OFF,
     { name: 'metrics only', config: { log: { access: 'off' } } },
     { name: 'default', config: {} },
-    { name: 'every line', config: { log: { access: 'all' } } },
-    { name: 'everything', config: { log, tracing: { url: collector, share: 0.01 } } },
+    { name: 'a line for each', config: { log: all } },
+    { name: 'Server-Timing', config: { log: { access: 'off' }, listen: { serverTiming: true } } },
+    {
+      name: 'everything, 1 % traced',
+      config: { log: all, listen: { serverTiming: true }, tracing: { url: collector, share: 0.01 } },
+    },
   ];
 }
 

@@ -133,18 +133,23 @@ export function isStdioEcho(command: string): boolean {
 
 /**
  * Starts the gateway with servers described as in its configuration, `echo` among them; its URL is that one's endpoint. One data worker
- * unless more are asked for, since the proxies beside it have one. `more` goes into the configuration as it stands.
+ * unless more are asked for, since the proxies beside it have one. The rest goes into the configuration as it stands.
  */
 export function startGatewayWith(
   servers: Readonly<Record<string, object>>,
   workers = 1,
   transport: Transport = 'uwebsockets',
-  more: Readonly<Record<string, unknown>> = {},
+  { listen: listening, ...more }: Readonly<Record<string, unknown>> & { readonly listen?: object } = {},
 ): Promise<Target> {
   return inFolder((folder) => {
     const config = join(folder, 'sluice.json');
     // Left out where it is the default: older builds, which are measured as well, do not know it.
-    const listen = { host: '127.0.0.1', port: 0, ...(transport === 'sockets' && { transport }) };
+    const listen = {
+      host: '127.0.0.1',
+      port: 0,
+      ...(transport === 'sockets' && { transport }),
+      ...listening,
+    };
     const many = hasWorkersOption() ? { workers } : {};
     writeFileSync(config, JSON.stringify({ listen, servers, ...many, ...more }));
     const base = transport === 'sockets' ? 'sluice (sockets)' : 'sluice';

@@ -354,8 +354,10 @@ export const LIMITS = Object.freeze({
   listPagesMax: 1_000,
   /** All pages of one server's list together: ten times what 5 000 tools with large schemas take; a server that sends more is cut off there. */
   listBytesMax: 16 * MIB,
-  /** Longest wait for one member server in initialize, discover and lists. */
+  /** Longest that initialize, discover and lists wait when all servers are asked. */
   memberTimeoutMs: 10_000,
+  /** Part of that bound that servers get: the rest is for the gateway to join what came and send it, also while it is busy. */
+  memberShare: 0.85,
   /** A server's last list stands in for it for this long while it is down or slow: a restart or a deployment takes minutes. */
   listGraceMs: 10 * 60_000,
   /** A server that did not answer a list in time is asked again in the background, so long after the last try has failed. */

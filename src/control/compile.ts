@@ -92,6 +92,7 @@ function compileFront(config: Config): FrontSpec {
   assert(limits.bodyBytesMax > 0 && limits.exchangesMax > 0, 'limits let something through');
   return {
     ...limits,
+    memberTimeoutMs: Math.ceil(limits.memberTimeoutMs * LIMITS.memberShare),
     allowedHosts: allowedHosts(listen.host, listen.allowedHosts),
     allowedOrigins: listen.allowedOrigins.includes('*') ? null : unique(listen.allowedOrigins),
     corsHeaders: unique(listen.corsHeaders),

@@ -177,7 +177,7 @@ const limits = told(
         'memberTimeoutMs',
         'ms',
         [10, 10 * MINUTE],
-        'Longest wait for one server when all are asked for a list.',
+        'Longest that initialize, discover and lists take when all servers are asked; a server that has not answered shortly before that is left out.',
       ),
       listGraceMs: limit(
         'listGraceMs',

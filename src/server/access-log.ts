@@ -13,6 +13,7 @@ import type { Clock, Runtime, TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { LogSpec, Snapshot } from '../snapshot.ts';
 import { cellsInOrder } from '../upstream/spec.ts';
+import { type AccessFields, accessLine } from './access-line.ts';
 
 const SECOND_MS = 1000;
 
@@ -93,14 +94,17 @@ export class AccessLog {
     output.write(lines);
   }
 
-  /** One object and nothing spread: JSON.stringify makes a line of it in half a microsecond of the whole call's fifty. */
   #line(level: LineLevel, exchange: Exchange, entry: JournalEntry): string {
-    const { body, nameStart, nameEnd } = entry;
     const wallMs = entry.wallMs + exchange.durationMs;
-    const line = {
-      time: this.#isoTime(wallMs),
-      level,
-      msg: 'exchange',
+    const fields = this.#fields(exchange, entry);
+    if (this.#parts.spec.format === 'json')
+      return accessLine(this.#isoTime(wallMs), level, 'exchange', fields);
+    return this.#shape(wallMs, level, 'exchange', { ...fields });
+  }
+
+  #fields(exchange: Exchange, entry: JournalEntry): AccessFields {
+    const { body, nameStart, nameEnd } = entry;
+    return {
       worker: this.#worker,
       room: 'access',
       id: exchange.id,
@@ -108,7 +112,7 @@ export class AccessLog {
       endpoint: exchange.endpoint.path,
       server: this.#serverOf(exchange),
       method: exchange.method === '' ? undefined : exchange.method,
-      name: nameEnd > nameStart ? redactText(decode(body.subarray(nameStart, nameEnd))) : undefined,
+      name: nameEnd > nameStart ? redactText(decode(body, nameStart, nameEnd)) : undefined,
       arguments: this.#parts.spec.arguments === 'none' ? undefined : this.#arguments(exchange),
       era: exchange.era,
       status: exchange.status,
@@ -126,9 +130,6 @@ export class AccessLog {
       replica: entry.replica > 0 ? entry.replica : undefined,
       trace: exchange.trace === '' ? undefined : exchange.trace,
     };
-    if (this.#parts.spec.format === 'json') return `${JSON.stringify(line)}\n`;
-    const { time: _, level: __, msg, ...fields } = line;
-    return this.#shape(wallMs, level, msg, fields);
   }
 
   /** A second's text serves for all of its lines. */

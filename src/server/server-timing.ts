@@ -2,6 +2,7 @@
 // Called by http.ts when a reply leaves. Promises: one reading of the clock; a reply that streams tells of the time up to its head; a body is spliced, never encoded
 // again, and one that is no JSON-RPC result stays as it is.
 import { encode, splice } from '../base/bytes.ts';
+import { decimal } from '../base/decimal.ts';
 import type { Exchange } from '../exchange.ts';
 import { span } from '../mcp/envelope.ts';
 import { isObject, member, skipBlank } from '../mcp/json.ts';
@@ -22,11 +23,9 @@ export function timeReply<B>(
   body: B,
 ): B | Uint8Array {
   exchange.endAt(clock.now());
-  const gateway = rounded(exchange.gatewayMs);
-  const upstream = rounded(exchange.upstreamMs);
-  let text = `gateway;dur=${gateway}, upstream;dur=${upstream}`;
-  if (exchange.queueMs > 0) text += `, queue;dur=${rounded(exchange.queueMs)}`;
-  if (exchange.connectMs > 0) text += `, connect;dur=${rounded(exchange.connectMs)}`;
+  let text = `gateway;dur=${decimal(exchange.gatewayMs)}, upstream;dur=${decimal(exchange.upstreamMs)}`;
+  if (exchange.queueMs > 0) text += `, queue;dur=${decimal(exchange.queueMs)}`;
+  if (exchange.connectMs > 0) text += `, connect;dur=${decimal(exchange.connectMs)}`;
   if (exchange.isCached) text += ', cache;desc=hit';
   headers['server-timing'] = text;
   return body instanceof Uint8Array && isAsked(exchange) ? withTimes(exchange, body) : body;

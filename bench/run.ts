@@ -26,6 +26,7 @@ import { pasted } from './markdown.ts';
 import { benchCells } from './micro/cells.ts';
 import { benchHandover } from './micro/handover.ts';
 import { benchLimits } from './micro/limits.ts';
+import { benchInnerObserving } from './micro/observing.ts';
 import { benchPool } from './micro/pool.ts';
 import { benchRing } from './micro/ring.ts';
 import { benchRoute } from './micro/route.ts';
@@ -33,7 +34,7 @@ import { benchRouteReaders } from './micro/route-readers.ts';
 import { benchKernels, benchScan } from './micro/scan.ts';
 import { benchSeal } from './micro/seal.ts';
 import { renderPage } from './page.ts';
-import { type BenchResult, renderTable } from './report.ts';
+import { type BenchResult, figureOf, renderTable } from './report.ts';
 import { targetsOf } from './targets.ts';
 
 type Size = 'toy' | 'short' | 'full';
@@ -78,15 +79,21 @@ const MACRO: Readonly<Record<string, Bench>> = {
       ),
     };
   },
-  observing: async (size) => ({
-    observing: await benchObserving(
+  observing: async (size) => {
+    const whole = await benchObserving(
       size === 'full'
         ? { rounds: 30, secondsPerRound: 1, warmUpSeconds: 3, copies: 3 }
         : size === 'short'
           ? { rounds: 12, secondsPerRound: 1, warmUpSeconds: 2, copies: 2 }
           : { rounds: 1, secondsPerRound: 1, warmUpSeconds: 0, copies: 1 },
-    ),
-  }),
+    );
+    const [rounds, callsPerRound] = size === 'toy' ? [2, 64] : [200, 960];
+    const routedUs = figureOf(whole, 'off', 'CPU µs/call');
+    return {
+      observing: whole,
+      'observing-inside': await benchInnerObserving({ rounds, callsPerRound, routedUs }),
+    };
+  },
   transports: (size) => {
     if (size === 'toy')
       return benchTransports({ rounds: 1, secondsPerRound: 1, warmUpSeconds: 1, isToy: true });

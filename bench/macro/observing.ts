@@ -20,7 +20,7 @@ export interface ObservingOptions {
 }
 
 /** A way to run the gateway: what of its configuration says what is noted. */
-interface Kind {
+export interface Kind {
   readonly name: string;
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -29,7 +29,7 @@ interface Kind {
 const OFF: Kind = { name: 'off', config: { metrics: { series: false }, log: { access: 'off' } } };
 
 /** `collector` takes the spans. */
-function kindsOf(collector: string): readonly Kind[] {
+export function kindsOf(collector: string): readonly Kind[] {
   const all = { access: 'all' };
   return [
     OFF,

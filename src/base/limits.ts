@@ -385,6 +385,8 @@ export const LIMITS = Object.freeze({
   /** Lines of exchanges that wait to be written together: characters, and for how long. */
   accessLogCharsMax: 16 * 1024,
   accessLogFlushMs: 100,
+  /** Places (endpoint, server, method) whose text is kept for the next line. */
+  accessLogPlacesMax: 1_024,
   /** Spans of one worker that wait for their way to the main thread: at most, when they go at once, and for how long. */
   spansWaitingMax: 4096,
   spansBatch: 256,

@@ -13,7 +13,7 @@ import type { Clock, Runtime, TimerId } from '../runtime/runtime.ts';
 import { ENVELOPE } from '../scan/contract.ts';
 import type { LogSpec, Snapshot } from '../snapshot.ts';
 import { cellsInOrder } from '../upstream/spec.ts';
-import { type AccessFields, accessLine } from './access-line.ts';
+import { type AccessFields, AccessLines } from './access-line.ts';
 
 const SECOND_MS = 1000;
 
@@ -50,6 +50,7 @@ export class AccessLog {
   readonly #isHidden: NameRule;
   readonly #writesInfo: boolean;
   readonly #writesWarn: boolean;
+  readonly #lines = new AccessLines();
   /** Lines that are not written yet. */
   #waiting = '';
   #timer: TimerId = 0;
@@ -97,8 +98,7 @@ export class AccessLog {
   #line(level: LineLevel, exchange: Exchange, entry: JournalEntry): string {
     const wallMs = entry.wallMs + exchange.durationMs;
     const fields = this.#fields(exchange, entry);
-    if (this.#parts.spec.format === 'json')
-      return accessLine(this.#isoTime(wallMs), level, 'exchange', fields);
+    if (this.#parts.spec.format === 'json') return this.#lines.line(this.#isoTime(wallMs), level, fields);
     return this.#shape(wallMs, level, 'exchange', { ...fields });
   }
 

@@ -2,7 +2,8 @@
 // Runs src/server/access-line.ts.
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { type AccessFields, accessLine } from '../../../src/server/access-line.ts';
+import { LIMITS } from '../../../src/base/limits.ts';
+import { type AccessFields, AccessLines } from '../../../src/server/access-line.ts';
 
 const maybe = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(one, { nil: undefined });
 const text = fc.oneof(
@@ -16,7 +17,7 @@ const time = fc.oneof(fc.nat(), fc.nat(20_000), fc.nat({ max: 2 ** 40 })).map((u
 const fields: fc.Arbitrary<AccessFields> = fc.record({
   worker: maybe(whole),
   room: fc.constant('access'),
-  id: text,
+  id: fc.string({ unit: fc.constantFrom(...'abc/-_019') }),
   verb: maybe(fc.constantFrom('GET', 'DELETE')),
   endpoint: text,
   server: maybe(text),
@@ -40,14 +41,25 @@ const fields: fc.Arbitrary<AccessFields> = fc.record({
   trace: maybe(text),
 });
 
-test('is what JSON.stringify makes of the same fields', () => {
+test('is what JSON.stringify makes of the same fields, whatever the lines before were', () => {
   fc.assert(
-    fc.property(fields, (one) => {
-      const head = { time: '2026-11-23T16:00:00.123Z', level: 'info', msg: 'exchange' };
-      expect(accessLine(head.time, head.level, head.msg, one)).toBe(
-        `${JSON.stringify({ ...head, ...one })}\n`,
-      );
+    fc.property(fc.array(fields, { minLength: 1, maxLength: 8 }), fc.nat(3), (some, worker) => {
+      const lines = new AccessLines();
+      for (const one of [...some, ...some]) {
+        const said = { ...one, worker };
+        const head = { time: '2026-11-23T16:00:00.123Z', level: 'info', msg: 'exchange' };
+        expect(lines.line(head.time, head.level, said)).toBe(`${JSON.stringify({ ...head, ...said })}\n`);
+      }
     }),
-    { numRuns: 2_000 },
+    { numRuns: 500 },
   );
+});
+
+test('forgets places when there are many: methods are the clients’ to choose', () => {
+  const lines = new AccessLines();
+  const [one] = fc.sample(fields, { numRuns: 1, seed: 1 });
+  for (let i = 0; i < 3 * LIMITS.accessLogPlacesMax; i++) {
+    const said = { ...(one as AccessFields), method: `m${i}` };
+    expect(JSON.parse(lines.line('', 'info', said)).method).toBe(said.method);
+  }
 });

@@ -265,7 +265,6 @@ export const ERRORS = Object.freeze({
     'safe',
     'Cannot open another session now: the limit is reached',
   ),
-  GW_SESSION_STREAM: row(409, -32000, 'client', 'never', 'Cannot open a second event stream for one session'),
 
   // bridge: what one era knows and the other does not
   GW_BRIDGE_INPUT: row(

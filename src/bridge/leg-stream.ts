@@ -9,14 +9,19 @@ import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
 import type { Leg } from './leg.ts';
 
+/** How servers say that the session has its one stream already. */
+const CONFLICT = 409;
+
 /** How a leg's event stream ended. */
 export interface StreamEnd {
   /** True when it was one: false after 405, which is how a server says that it offers none. */
   readonly wasOpen: boolean;
+  /** True when the server takes an older one for open still (409): it has not seen yet that it was let go of. */
+  readonly isEarly: boolean;
   /** What broke it, or null when the server ended it. */
   readonly error: GatewayError | null;
-  /** Id of the last event, or null. */
-  readonly lastEventId: string | null;
+  /** Where it was: id of the last event, or the one that it was to go on from; null without any. */
+  readonly place: string | null;
   /** Wait that the server asked for before the next attempt, or null. */
   readonly retryMs: number | null;
 }
@@ -44,6 +49,7 @@ export class LegStreamSink extends ContainedSink {
   readonly #reader: EventReader;
   #call: UpstreamCall | null = null;
   #wasOpen = false;
+  #isEarly = false;
   #lastEventId: string | null = null;
   #retryMs: number | null = null;
 
@@ -54,6 +60,10 @@ export class LegStreamSink extends ContainedSink {
     this.#reader = new EventReader(scanner);
     this.leg = leg;
     this.began = began;
+  }
+
+  get place(): string | null {
+    return this.#lastEventId ?? this.began.lastEventId;
   }
 
   /** The call that this sink reads. */
@@ -69,6 +79,7 @@ export class LegStreamSink extends ContainedSink {
 
   protected head(head: ReplyHead): void {
     this.#wasOpen = head.status === 200 && head.media === 'event-stream';
+    this.#isEarly = head.status === CONFLICT;
   }
 
   protected data(bytes: Uint8Array): boolean {
@@ -98,8 +109,9 @@ export class LegStreamSink extends ContainedSink {
   #tell(error: GatewayError | null): void {
     this.#owner.onLegOver(this, {
       wasOpen: this.#wasOpen,
+      isEarly: this.#isEarly,
       error,
-      lastEventId: this.#lastEventId,
+      place: this.place,
       retryMs: this.#retryMs,
     });
   }

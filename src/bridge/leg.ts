@@ -17,8 +17,11 @@ export type InitializeResult = Readonly<Record<string, unknown>>;
 /** Stands for a result that has not come, or that nobody needs any more. */
 export const NO_RESULT: InitializeResult = Object.freeze({});
 
-/** What is under way and can be stopped, without a word of it afterwards. */
-interface Stoppable {
+/** A server's event stream that is read. */
+interface OpenStream {
+  /** Id of the last event, here or on the stream that it goes on from; null when there was none. */
+  readonly place: string | null;
+  /** Lets go of it, without a word of it afterwards. */
   stop(): void;
 }
 
@@ -37,7 +40,7 @@ export interface Leg {
   /** What the client set at its server alone; null when that is nothing. */
   notes: SessionNotes | null;
   /** Its event stream while the client listens to the session's, or null. */
-  stream: Stoppable | null;
+  stream: OpenStream | null;
   fault: GatewayError | null;
   /** Its server is up, and did not let the client in. */
   isRefused: boolean;

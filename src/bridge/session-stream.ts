@@ -1,6 +1,7 @@
 // The event stream of a legacy session: the client's one stream, fed by one stream of every leg.
-// Called by session.ts (owns it) and proxy/legacy-streams.ts (gives it the client's stream). Promises: a leg's stream that broke off is opened again where it
-// was while the client listens; what comes while nobody listens is kept within bounds; a client that does not read loses its stream, not the gateway its memory.
+// Called by session.ts (owns it) and proxy/legacy-streams.ts (gives it the client's stream). Promises: the client's newest stream takes an older one's place, the legs' streams
+// go on; a leg's stream that broke off is opened again where it was while the client listens; what comes while nobody listens is kept within bounds; a client that does not
+// read loses its stream, not the gateway its memory.
 import { decode } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -57,6 +58,8 @@ export class SessionStream implements LegStreamOwner {
   /** Lists that have changed since a client listened, as Leg.lists. */
   #changed = 0;
   #client: ClientStream | null = null;
+  /** Legs whose stream broke off and is opened again after a wait, and how; null before the first. */
+  #breaks: Map<Leg, LegStreamStart> | null = null;
 
   constructor(owner: StreamOwner) {
     this.#owner = owner;
@@ -66,24 +69,38 @@ export class SessionStream implements LegStreamOwner {
     return this.#client !== null;
   }
 
-  /** The client listens: what waited goes out, and every leg's stream is opened, one of them from where it broke off. */
+  /**
+   * The client listens: what waited goes out, and every leg's stream is opened, one of them from where it broke off. A stream that is open still is completed: a client that
+   * is back may not be known yet to have left.
+   */
   open(client: ClientStream, resumed: { readonly leg: Leg; readonly eventId: string } | null): void {
+    const older = this.#client;
     this.#client = client;
+    older?.end();
     const events = this.#backlog ?? [];
     this.#backlog = null;
     this.#backlogBytes = 0;
     for (const event of events) this.#send(event);
     this.tellChanged(0);
     for (const leg of this.#owner.legs) {
-      const isResumed = resumed?.leg === leg;
-      if (leg.ready) this.openLeg(leg, isResumed ? { ...FRESH, lastEventId: resumed.eventId } : FRESH);
+      if (!leg.ready) continue;
+      if (resumed?.leg === leg) this.#resume(leg, resumed.eventId);
+      else if (this.#breaks?.has(leg) !== true) this.openLeg(leg);
     }
+  }
+
+  /** A leg's stream goes on where the client says that it was: what went out since then did not arrive. */
+  #resume(leg: Leg, lastEventId: string): void {
+    if (leg.stream?.place === lastEventId) return;
+    this.closeLeg(leg);
+    this.openLeg(leg, { ...FRESH, lastEventId });
   }
 
   /** That stream of the client is gone. */
   close(client: ClientStream): void {
     if (this.#client !== client) return;
     this.#client = null;
+    this.#breaks = null;
     for (const leg of this.#owner.legs) this.closeLeg(leg);
   }
 
@@ -100,6 +117,7 @@ export class SessionStream implements LegStreamOwner {
     if (this.#client === null || leg.stream !== null) return;
     const sink = new LegStreamSink(this, this.#owner.tools.scanner, leg, began);
     leg.stream = sink;
+    this.#breaks?.delete(leg);
     const call = streamCall(this.#owner.callOf(leg), began.lastEventId);
     sink.start(leg.member.upstream.send(bareRequest('GET', call), sink));
   }
@@ -108,6 +126,7 @@ export class SessionStream implements LegStreamOwner {
   closeLeg(leg: Leg): void {
     const sink = leg.stream;
     leg.stream = null;
+    this.#breaks?.delete(leg);
     sink?.stop();
   }
 
@@ -163,11 +182,15 @@ export class SessionStream implements LegStreamOwner {
     if (leg.stream !== sink) return;
     leg.stream = null;
     // 405, a lost session or a fault of ours: trying again would bring the same.
-    if (!end.wasOpen && end.error?.row.source !== 'upstream') return;
-    const lastEventId = end.lastEventId ?? began.lastEventId;
+    if (!end.wasOpen && !end.isEarly && end.error?.row.source !== 'upstream') return;
     const waitMs = end.wasOpen ? (end.retryMs ?? REOPEN_FIRST_MS) : began.waitMs;
+    const again = { lastEventId: end.place, waitMs: end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2 };
+    this.#breaks ??= new Map();
+    this.#breaks.set(leg, again);
     this.#owner.tools.clock.after(Math.min(waitMs, REOPEN_LAST_MS), () => {
-      if (leg.ready) this.openLeg(leg, { lastEventId, waitMs: end.wasOpen ? REOPEN_FIRST_MS : waitMs * 2 });
+      if (this.#breaks?.get(leg) !== again) return;
+      this.#breaks.delete(leg);
+      if (leg.ready) this.openLeg(leg, again);
     });
   }
 }

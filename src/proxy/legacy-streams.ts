@@ -1,8 +1,7 @@
 // The GETs of a legacy session at an aggregated endpoint: its own event stream, and streams of calls that are taken up again.
-// Called by aggregate-legacy.ts. Promises: an event id leads back to the server that gave it; one stream of the session's own at a time; a client that does not
-// read its stream loses it.
+// Called by aggregate-legacy.ts. Promises: an event id leads back to the server that gave it; one stream of the session's own at a time, the newest; a client
+// that does not read its stream loses it.
 
-import { GatewayError } from '../base/errors.ts';
 import type { Leg } from '../bridge/leg.ts';
 import { bareRequest } from '../bridge/member.ts';
 import type { Session, SessionTools } from '../bridge/session.ts';
@@ -28,7 +27,8 @@ function openOwn(
   session: Session,
   resumed: { readonly leg: Leg; readonly eventId: string } | null,
 ): void {
-  if (session.stream.isOpen) return exchange.refuse(new GatewayError('GW_SESSION_STREAM'));
+  // A client that has left already takes nobody's place.
+  if (exchange.over) return;
   const client = new OwnStream(exchange, session);
   exchange.whenGone(client.gone);
   exchange.reply(200, EVENT_STREAM_HEADERS, client.body);

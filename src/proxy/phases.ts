@@ -80,7 +80,6 @@ export const PHASES: readonly Phase[] = Object.freeze([
       'GW_SESSION_UNKNOWN',
       'GW_SESSION_ENDED',
       'GW_SESSION_LIMIT',
-      'GW_SESSION_STREAM',
     ],
   },
   {

@@ -1,15 +1,16 @@
 // A legacy session's own event stream (GET), and what waits for it while none is open.
-// Called by stdio-session.ts. Promises: one stream at a time; what waits is bounded in messages and bytes, the oldest
-// goes first; order is kept.
-import { GatewayError } from '../base/errors.ts';
+// Called by stdio-session.ts and stdio-together-session.ts. Promises: one stream at a time, the newest, which gets what the
+// client of an older one has not taken; what waits is bounded in messages and bytes, the oldest goes first; order is kept.
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../runtime/runtime.ts';
+import { eventFrame } from './lines.ts';
 import { REPLY_WAITING_BYTES_MAX, type Reply } from './stdio-reply.ts';
 
 /** The stream and its backlog. */
 export class Inbox {
   readonly #clock: Clock;
   #stream: Reply | null = null;
+  /** Events that wait, oldest first. */
   #backlog: Uint8Array[] = [];
   #backlogBytes = 0;
 
@@ -22,12 +23,14 @@ export class Inbox {
     return this.#stream?.open === true;
   }
 
-  /** The client's stream; refused while another is open. `onLeft` when its client goes away. */
+  /**
+   * The client's stream; one that is open still is ended: a client that is back may not be known yet to have left.
+   * `onLeft` when its client goes away while it is the session's.
+   */
   attach(reply: Reply, onLeft: () => void): void {
-    if (this.open) {
-      reply.fail(new GatewayError('GW_SESSION_STREAM'));
-      return;
-    }
+    const untaken = this.#stream?.cut() ?? [];
+    for (const event of untaken) this.#backlogBytes += event.length;
+    if (untaken.length > 0) this.#backlog = [...untaken, ...this.#backlog];
     this.#stream = reply;
     reply.ownedBy({ onLeft });
     this.#clock.soon(() => {
@@ -42,8 +45,9 @@ export class Inbox {
       this.#stream.event(line, []);
       return;
     }
-    this.#backlog.push(line.slice());
-    this.#backlogBytes += line.length;
+    const event = eventFrame(line, []);
+    this.#backlog.push(event);
+    this.#backlogBytes += event.length;
     while (this.#backlog.length > LIMITS.sessionBacklogMax || this.#backlogBytes > REPLY_WAITING_BYTES_MAX) {
       this.#backlogBytes -= this.#backlog.shift()?.length ?? 0;
     }
@@ -59,10 +63,10 @@ export class Inbox {
 
   #drain(reply: Reply): void {
     while (reply.streaming) {
-      const line = this.#backlog.shift();
-      if (line === undefined) return;
-      this.#backlogBytes -= line.length;
-      reply.event(line, []);
+      const event = this.#backlog.shift();
+      if (event === undefined) return;
+      this.#backlogBytes -= event.length;
+      reply.frame(event);
     }
   }
 }

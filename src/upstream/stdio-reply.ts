@@ -117,9 +117,14 @@ export class Reply implements UpstreamCall, CallReply {
 
   /** One message of a call that goes on. */
   event(line: Uint8Array, edits: readonly Edit[]): void {
+    if (this.open) this.frame(eventFrame(line, edits));
+  }
+
+  /** The same for a message that is an event already. */
+  frame(event: Uint8Array): void {
     if (!this.open) return;
     this.stream();
-    this.#give(eventFrame(line, edits));
+    this.#give(event);
     if (this.#waitingBytes <= REPLY_WAITING_BYTES_MAX) return;
     const owner = this.#owner;
     this.fail(
@@ -169,6 +174,17 @@ export class Reply implements UpstreamCall, CallReply {
     if (this.#done) return;
     this.#ending = true;
     if (this.#waiting.length === 0) this.#finish();
+  }
+
+  /** Ends the event stream now, and its owner hears nothing more; returns the events that its client has not taken. */
+  cut(): readonly Uint8Array[] {
+    if (!this.open) return [];
+    const untaken = this.#waiting;
+    this.#owner = null;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.end();
+    return untaken;
   }
 
   /** Fails the reply, whatever was said before. */

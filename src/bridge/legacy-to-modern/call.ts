@@ -235,6 +235,8 @@ export class Call implements RunningCall, ReplyOwner, AttemptOwner {
     this.#clock.cancel(this.#timer);
     this.#start.session.returned(this);
     this.#outlet.takeUp(reply, place, events);
+    // It may be paused for the reply before.
+    this.#attempt?.resume();
   }
 
   cancel(): void {

@@ -115,8 +115,6 @@ class LegacyFace implements Face {
     const isCalls = place !== null && place.stream !== SESSION_STREAM;
     if (isCalls && session.takeUp(reply, place, credentials)) return null;
     const own = isCalls ? null : place;
-    // A client that comes back may be here before it is known to have left.
-    if (session.stream.isOpen && own === null) return new GatewayError('GW_SESSION_STREAM');
     session.stream.open(reply, { credentials, carried: carriedHeaders(headers), exchangeId }, own);
     return null;
   }

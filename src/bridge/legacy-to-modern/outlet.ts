@@ -48,13 +48,20 @@ export class Outlet implements ReplyOwner {
     return this.#stream !== NO_STREAM && this.#parts.profile.resumes;
   }
 
-  /** The reply that carries it from now on; another one that did is ended. */
+  /** The reply that carries it from now on; another one that did is ended, and what its client has not taken is dropped. */
   attach(reply: LegacyReply): void {
-    const before = this.#reply;
+    this.#detach();
     this.#reply = reply;
     reply.ownedBy(this);
+  }
+
+  /** Ends the reply that carries it, whose client is not heard any more; returns the events that this has not taken. */
+  #detach(): readonly Uint8Array[] {
+    const before = this.#reply;
+    this.#reply = null;
     before?.ownedBy(null);
-    before?.end();
+    if (before?.streaming === false) before.stream();
+    return before?.cut() ?? [];
   }
 
   /** The same for a client that takes the stream up: it gets what is kept behind a place first. */
@@ -65,14 +72,17 @@ export class Outlet implements ReplyOwner {
     this.#sentLast = this.#parts.log.lastOf(place.stream);
   }
 
-  /** The session's stream to a client that starts afresh: what no client has seen goes first. */
+  /** The session's stream to a client that starts afresh: what no client has taken goes first. */
   begin(reply: LegacyReply): void {
-    const place = { stream: this.#stream, sequence: this.#sentLast };
-    this.takeUp(reply, place, this.#parts.log.remains(place));
+    const untaken = this.#detach();
+    const stream = this.#stream;
+    const unsent = this.#parts.log.remains({ stream, sequence: this.#sentLast });
+    this.takeUp(reply, { stream, sequence: this.#sentLast - untaken.length }, [...untaken, ...unsent]);
   }
 
-  /** What is kept and was not sent is for nobody any more. */
+  /** What is kept and was not sent is for nobody any more, and a client that listens is the last to hear what was. */
   skip(): void {
+    this.end();
     this.#sentLast = this.#parts.log.lastOf(this.#stream);
   }
 

@@ -122,6 +122,15 @@ export class LegacyReply implements UpstreamCall {
     });
   }
 
+  /** Ends the event stream now; returns the events that its client has not taken. */
+  cut(): readonly Uint8Array[] {
+    if (!this.open) return [];
+    const untaken = this.#waiting;
+    this.#waiting = [];
+    this.end();
+    return untaken;
+  }
+
   /** Fails the reply, whatever was said before. */
   fail(error: GatewayError): void {
     this.#soon(() => {

@@ -1,6 +1,6 @@
 // The event stream of a legacy session at a modern server: the client's GET, fed by one subscriptions/listen.
 // Called by session.ts (owns it) and face.ts. Promises: the listen covers what the server announces and what the client subscribed to; a new one is acknowledged before the
-// old one is let go; after a gap everything is told to have changed; what comes while the client reconnects is kept within bounds.
+// old one is let go; the client's newest GET takes an older one's place; after a gap everything is told to have changed; what comes while the client reconnects is kept within bounds.
 import { encode } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -86,7 +86,7 @@ export class SessionStream implements ReplyOwner, ListenOwner {
 
   // ── the client's side ────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The client's GET; `place` is where it was. */
+  /** The client's GET; `place` is where it was. It takes the place of one that is open still: a client that is back may not be known yet to have left. */
   open(reply: LegacyReply, from: StreamRequest, place: EventPlace | null): void {
     const isOther = this.#opened > 0 && from.credentials !== this.#from.credentials;
     // What the server said to whom it knew by other credentials is not for these.
@@ -101,6 +101,8 @@ export class SessionStream implements ReplyOwner, ListenOwner {
     if (place !== null && missed === null && this.#granted !== null) this.#tellAll(this.#granted);
     this.#isRefused = false;
     this.#session.touch();
+    // It may be paused for the one before.
+    this.#listen?.resume();
     this.#adjust();
   }
 

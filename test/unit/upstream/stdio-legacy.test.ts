@@ -7,6 +7,7 @@ import {
   type RequestParts,
   type Sent,
   StdioWorld,
+  sendOn,
   stdioSpec,
   type Wire,
 } from '../../fixtures/stdio-world.ts';
@@ -443,7 +444,61 @@ describe('what the child says by itself', () => {
     expect(uris.at(-1)).toBe(`x:${LIMITS.sessionBacklogMax + 9}`);
     world.child.say(note('notifications/tools/list_changed'));
     expect(caught.events).toHaveLength(LIMITS.sessionBacklogMax + 1);
-    expect(world.send(null, legacy(session, { verb: 'GET' })).caught.failed?.code).toBe('GW_SESSION_STREAM');
+  });
+
+  /** `uri` of everything that a session's stream told. */
+  const told = ({ caught }: Sent): unknown[] => caught.events.map((line) => JSON.parse(line).params.uri);
+  const changed = (uri: string): Wire => note('notifications/resources/updated', { uri });
+
+  test('regression: a client that is back before it is known to have left is not refused: its newest stream takes the place of the older', () => {
+    const world = new StdioWorld();
+    const session = world.openSession();
+    const listen = (): Sent => world.send(null, legacy(session, { verb: 'GET' }));
+    const older = listen();
+    world.child.say(changed('x:1'));
+    const newer = listen();
+    expect([older.caught.ended, older.caught.failed]).toEqual([1, null]);
+    world.child.say(changed('x:2'));
+    older.call.abort();
+    world.child.say(changed('x:3'));
+    expect([told(older), told(newer)]).toEqual([['x:1'], ['x:2', 'x:3']]);
+    expect(newer.caught.over).toBe(false);
+    newer.call.abort();
+    world.child.say(changed('x:4'));
+    expect(told(listen())).toEqual(['x:4']);
+  });
+
+  test('regression: the newer stream gets what the client of the older has not taken, and what comes in between', () => {
+    const world = new StdioWorld();
+    const session = world.openSession();
+    const older = world.send(null, legacy(session, { verb: 'GET' }));
+    older.caught.takes = false;
+    for (const n of [1, 2, 3]) world.child.say(changed(`x:${n}`));
+    const newer = sendOn(world.upstream, null, legacy(session, { verb: 'GET' }));
+    world.child.say(changed('x:4'));
+    world.clock.turn();
+    // The first was taken: its client only wanted no more after it.
+    expect([told(older), told(newer)]).toEqual([['x:1'], ['x:2', 'x:3', 'x:4']]);
+    expect([older.caught.ended, older.caught.failed]).toEqual([1, null]);
+    older.call.resume();
+    older.call.abort();
+    world.child.say(changed('x:5'));
+    expect(told(newer)).toHaveLength(4);
+  });
+
+  test('regression: of streams that are opened in one turn the last one is the session’s, the others end whole', () => {
+    const world = new StdioWorld();
+    const session = world.openSession();
+    world.child.say(changed('x:1'));
+    const all = [1, 2, 3].map(() => sendOn(world.upstream, null, legacy(session, { verb: 'GET' })));
+    world.clock.turn();
+    world.child.say(changed('x:2'));
+    expect(all.map(({ caught }) => [caught.head?.status, caught.ended, caught.failed])).toEqual([
+      [200, 1, null],
+      [200, 1, null],
+      [200, 0, null],
+    ]);
+    expect(all.map(told)).toEqual([[], [], ['x:1', 'x:2']]);
   });
 
   test('progress of a call that is over (a task) goes to the session stream', () => {

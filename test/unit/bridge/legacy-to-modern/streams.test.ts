@@ -56,6 +56,20 @@ function open(sent: readonly FakeSent[]): readonly FakeSent[] {
   return sent.filter((one) => !one.done);
 }
 
+/** So many updates, numbered. */
+function uris(message: Rpc, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => tagged(message, UPDATED, { uri: `x:${i + 1}` }));
+}
+
+/** What a client was told to be updated, of what `uris` says. */
+function told(client: Client): readonly unknown[] {
+  return client.messages.flatMap(({ params }) => (params?.uri === undefined ? [] : [params.uri]));
+}
+
+/** A server that speaks every now and then and stays, and a time after which it has said everything. */
+const SLOW = { hang: true, gapMs: 10 };
+const LATE_MS = 200;
+
 function subscribe(lab: FaceLab, session: string, uri: string, method = 'subscribe'): Promise<Client> {
   return lab.post({ id: uri, method: `resources/${method}`, params: { uri } }, { session });
 }
@@ -76,13 +90,71 @@ describe('the stream of a session', () => {
     ] as Rpc[]);
   });
 
-  test('is one; another is refused until it is gone', async () => {
-    const lab = listening(() => []);
+  test('regression: a client that is back before it is known to have left is not refused: its newest stream takes the place of the older', async () => {
+    const lab = listening((message) => eventStream([ack(message), ...uris(message, 6)], SLOW));
     const session = await lab.open();
-    const first = await lab.get(session);
-    expect((await lab.get(session)).error?.code).toBe('GW_SESSION_STREAM');
-    first.leave();
-    expect((await lab.get(session)).status).toBe(200);
+    const older = await lab.get(session);
+    await lab.sim.advance(25);
+    const newer = await lab.get(session);
+    expect(older.state).toBe('ended');
+    expect(lab.asked('subscriptions/listen')).toHaveLength(1);
+    await lab.sim.advance(20);
+    older.leave();
+    await lab.sim.advance(LATE_MS);
+    expect([...told(older), ...told(newer)]).toEqual(['x:1', 'x:2', 'x:3', 'x:4', 'x:5', 'x:6']);
+    expect(told(older)).not.toHaveLength(0);
+    expect(newer.state).toBe('open');
+    expect(open(lab.asked('subscriptions/listen'))).toHaveLength(1);
+  });
+
+  test('regression: the newer stream gets what the client of the older has not taken, and the server goes on', async () => {
+    for (const version of ['2024-11-05', '2025-06-18', '2025-11-25']) {
+      const lab = listening((message) => eventStream([ack(message), ...uris(message, 5)], SLOW));
+      const session = await lab.open({ version });
+      const older = lab.bare('GET', { session });
+      older.reads = false;
+      await lab.sim.advance(50);
+      const newer = await lab.get(session);
+      await lab.sim.advance(LATE_MS);
+      expect([older.state, newer.state]).toEqual(['ended', 'open']);
+      expect([...told(older), ...told(newer)]).toEqual(['x:1', 'x:2', 'x:3', 'x:4', 'x:5']);
+      expect(older.faults).toEqual([]);
+    }
+  });
+
+  test('regression: the empty event with which a newer stream begins stands before what the older has not delivered', async () => {
+    const lab = listening((message) => uris(message, 2));
+    const session = await lab.open({ version: '2025-11-25' });
+    const older = lab.bare('GET', { session });
+    older.reads = false;
+    await lab.sim.advance(5);
+    const sent = older.events.length;
+    const newer = await lab.get(session);
+    const [first, ...rest] = newer.events.map(({ id }) => id);
+    expect([first, rest.length]).toEqual([`0-${2 - rest.length}`, 3 - sent]);
+  });
+
+  test('regression: a stream of other credentials gets nothing of what the older one has not delivered', async () => {
+    const lab = new FaceLab(
+      (message, sent) => {
+        if (message.method !== 'subscriptions/listen') return undefined;
+        const said = headerSent(sent, 'authorization') === 'a' ? uris(message, 3) : [];
+        return eventStream([ack(message), ...said], { hang: true });
+      },
+      {},
+      { forwardHeaders: ['authorization'] },
+    );
+    const as = (token: string) => ['accept', 'text/event-stream', 'authorization', token];
+    const session = await lab.open({}, { headers: as('a') });
+    const older = lab.bare('GET', { session, headers: as('a') });
+    older.reads = false;
+    await lab.sim.advance(5);
+    const newer = lab.bare('GET', { session, headers: as('b') });
+    await lab.sim.advance(LATE_MS);
+    expect([newer.state, told(newer)]).toEqual(['open', []]);
+    older.reads = true;
+    older.call.resume();
+    expect(older.state).toBe('ended');
   });
 
   test('begins with an empty event for clients of 2025-11-25', async () => {
@@ -371,6 +443,19 @@ describe('a stream that is taken up again', () => {
     await lab.sim.advance(500);
     expect(again.answer.id).toBe(1);
     expect(call.answer.id).toBeUndefined();
+  });
+
+  test('regression: takes the place of one whose client does not read, and the server goes on', async () => {
+    const lab = slow();
+    const session = await lab.open();
+    const call = lab.begin(toolCall(1), { session });
+    call.reads = false;
+    await lab.sim.advance(250);
+    const again = await lab.get(session, ['last-event-id', '1-0']);
+    expect(call.state).toBe('ended');
+    await lab.sim.advance(500);
+    expect(again.events.map(({ id }) => id)).toEqual(['1-1', '1-2', '1-3', '1-4']);
+    expect([again.answer.id, again.state]).toEqual([1, 'ended']);
   });
 
   test('gets the question that nobody heard', async () => {

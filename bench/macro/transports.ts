@@ -109,12 +109,20 @@ function helloTargets({ node, nginx, hello }: Tools): readonly Start[] {
   return [behind, ...onBun, ...(node === null ? [] : onNode)];
 }
 
-function routedTargets(upstream: string, { node, nginx }: Tools): readonly Start[] {
+function routedTargets(upstream: string, { node, nginx, hello }: Tools): readonly Start[] {
+  const source = join(import.meta.dir, 'hello.ts');
+  const relay =
+    (name: string, ...command: readonly string[]): Start =>
+    () =>
+      startTarget(`bare relay, ${name}`, [...command, upstream], HELLO_READY);
   const onBun = [
+    relay('Bun.serve', process.execPath, source, 'uwebsockets'),
     (): Promise<Target> => startGateway(upstream),
     (): Promise<Target> => startGateway(upstream, 1, 'sockets'),
   ];
   const onNode = [
+    relay('uWebSockets.js on Node', node ?? '', hello, 'uwebsockets'),
+    relay('our HTTP/1.1 on Node', node ?? '', hello, 'sockets'),
     (): Promise<Target> =>
       startGatewayOnNode('sluice on Node, uWebSockets.js', upstream, { transport: 'uwebsockets' }),
     (): Promise<Target> => startGatewayOnNode('sluice on Node, sockets', upstream, { transport: 'sockets' }),

@@ -8,6 +8,7 @@ import { listenHttp1OnBun } from './bun-http1.ts';
 import { BunInbound, type BunServer, Watch } from './bun-inbound.ts';
 import { streamedResponse } from './bun-stream.ts';
 import type { HeaderRecord, Listener, ListenOptions, Reply, RequestHandler } from './runtime.ts';
+import { isWhole, putOff } from './turn-end.ts';
 
 /** Bun counts idle time in whole seconds (rounded up to four by its timer) and knows no more than 255 of them. */
 const IDLE_SECONDS_MAX = 255;
@@ -39,7 +40,7 @@ export function listenOnBun(options: ListenOptions, handler: RequestHandler): Li
     if (!(reply instanceof Promise)) return respond(inbound, reply);
     inbound.await();
     return reply.then(
-      (settled) => respond(inbound, settled),
+      (settled) => (isWhole(settled) ? respondLate(inbound, settled) : respond(inbound, settled)),
       (thrown: unknown) => {
         inbound.finish();
         return fault(thrown);
@@ -55,6 +56,12 @@ export function listenOnBun(options: ListenOptions, handler: RequestHandler): Li
       void server.stop(true);
     },
   };
+}
+
+function respondLate(inbound: BunInbound, reply: Reply): Promise<Response> {
+  return new Promise((resolve) => {
+    putOff(() => resolve(respond(inbound, reply)));
+  });
 }
 
 function respond(inbound: BunInbound, reply: Reply): Response | Promise<Response> {

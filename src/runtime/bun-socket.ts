@@ -4,6 +4,7 @@
 
 import type { Socket, SocketAddress, SocketHandler, TlsConnectOptions } from './runtime.ts';
 import { surface } from './surface.ts';
+import { putOff } from './turn-end.ts';
 
 type Raw = Bun.Socket<Wire>;
 
@@ -18,6 +19,9 @@ const NO_SESSION: ReadonlySet<string> = new Set([
 /** How BoringSSL's messages begin. */
 const TLS_FAILURE = 'error:';
 
+/** Writes up to here are put off to the end of the turn. */
+const LATE_BYTES_MAX = 64 * 1024;
+
 type Phase = 'connecting' | 'open' | 'closed';
 
 class Wire implements Socket {
@@ -25,7 +29,14 @@ class Wire implements Socket {
   readonly tls: TlsConnectOptions | null;
   raw: Raw | null = null;
   phase: Phase = 'connecting';
-  short = false;
+  /** What was taken and waits for the end of the turn, or for the kernel. */
+  private readonly late: Uint8Array[] = [];
+  private lateBytes = 0;
+  /** The kernel takes nothing until it says so. */
+  private isFull = false;
+  /** Whoever wrote waits for onDrain. */
+  private isShort = false;
+  private isEnding = false;
   private leaving = false;
   failure: string | null = null;
 
@@ -35,15 +46,54 @@ class Wire implements Socket {
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
-    if (this.phase !== 'open' || this.raw === null) return -1;
-    // Bun takes any view; its type excludes shared memory.
-    const taken = this.raw.write(bytes as Uint8Array<ArrayBuffer>, start, end - start);
-    if (taken < end - start) this.short = true;
+    if (this.phase !== 'open' || this.raw === null || this.isEnding) return -1;
+    const room = LATE_BYTES_MAX - this.lateBytes;
+    if (this.isFull || end - start > room) return this.writeNow(bytes, start, end);
+    this.late.push(bytes.slice(start, end));
+    this.lateBytes += end - start;
+    if (this.late.length === 1) putOff(this.flush);
+    return end - start;
+  }
+
+  /** What does not fit behind what waits goes to the kernel at once, or waits for onDrain. */
+  private writeNow(bytes: Uint8Array, start: number, end: number): number {
+    this.flush();
+    const taken = this.isFull || this.raw === null ? 0 : put(this.raw, bytes, start, end);
+    if (taken === end - start) return taken;
+    this.isShort = true;
+    this.isFull = true;
     return taken;
   }
 
+  /** Hands what waits to the kernel, as far as that takes it. */
+  private readonly flush = (): void => {
+    if (this.phase !== 'open' || this.raw === null) return;
+    for (let first = this.late[0]; first !== undefined; first = this.late[0]) {
+      const taken = put(this.raw, first, 0, first.length);
+      this.lateBytes -= taken;
+      this.isFull = taken < first.length;
+      if (this.isFull) {
+        this.late[0] = first.subarray(taken);
+        return;
+      }
+      this.late.shift();
+    }
+    if (this.isEnding) this.leave((raw) => raw.end());
+  };
+
+  /** The kernel has room again. */
+  drained(): void {
+    this.isFull = false;
+    this.flush();
+    if (this.isFull || !this.isShort || this.phase !== 'open') return;
+    this.isShort = false;
+    this.handler.onDrain();
+  }
+
   end(): void {
-    this.leave((raw) => raw.end());
+    if (this.late.length === 0) return this.leave((raw) => raw.end());
+    this.isEnding = true;
+    this.flush();
   }
 
   destroy(): void {
@@ -88,6 +138,12 @@ class Wire implements Socket {
   }
 }
 
+/** Bytes that the kernel took; none once the socket has closed, which is told apart. */
+function put(raw: Raw, bytes: Uint8Array, start: number, end: number): number {
+  // Bun takes any view; its type excludes shared memory.
+  return Math.max(0, raw.write(bytes as Uint8Array<ArrayBuffer>, start, end - start));
+}
+
 function text(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -101,10 +157,7 @@ const plainEvents: Bun.SocketHandler<Wire> = {
     raw.data.handler.onData(bytes);
   },
   drain(raw) {
-    const wire = raw.data;
-    if (!wire.short) return;
-    wire.short = false;
-    wire.handler.onDrain();
+    raw.data.drained();
   },
   end(raw) {
     if (raw.data.phase === 'open') raw.data.handler.onEnd();

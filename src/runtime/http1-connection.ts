@@ -10,6 +10,7 @@ import { HEAD_ROOM_BYTES, Outgoing, scratch, type WritableSocket } from './http1
 import { copyText, writeReplyHead } from './http1-reply.ts';
 import { ChunkedSink } from './http1-sink.ts';
 import type { Inbound, Reply, ReplyStream, RequestHandler } from './runtime.ts';
+import { isWhole, putOff } from './turn-end.ts';
 
 /** The socket of a connection, as far as it is used: Bun's, or one that is simulated. */
 export interface RawSocket extends WritableSocket {
@@ -245,7 +246,7 @@ export class Http1Connection implements Inbound {
   private handle(): void {
     try {
       const reply = this.shared.handler(this);
-      if (reply instanceof Promise) reply.then(this.answer, this.broke);
+      if (reply instanceof Promise) reply.then(this.answerLate, this.broke);
       else this.answer(reply);
     } catch (thrown) {
       this.broke(thrown);
@@ -319,6 +320,11 @@ export class Http1Connection implements Inbound {
   private readonly broke = (thrown: unknown): void => {
     this.shared.fault(thrown);
     this.answer({ status: 500, headers: {}, body: null });
+  };
+
+  private readonly answerLate = (reply: Reply): void => {
+    if (isWhole(reply)) putOff(() => this.answer(reply));
+    else this.answer(reply);
   };
 
   private readonly answer = (reply: Reply): void => {

@@ -3,6 +3,7 @@
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Socket, SocketAddress, SocketHandler, TlsConnectOptions } from './runtime.ts';
+import { putOff } from './turn-end.ts';
 
 /** Bytes given to the kernel at once: what it does not take Node keeps, and there should be little of it. */
 const WRITE_BYTES_MAX = 256 * 1024;
@@ -18,6 +19,9 @@ class Wire implements Socket {
   raw: net.Socket | null = null;
   phase: Phase = 'connecting';
   failure: string | null = null;
+  /** What waits for the end of the turn. */
+  private late: Uint8Array[] = [];
+  private lateBytes = 0;
   /** A write was refused: whoever wrote waits for onDrain. */
   private isAwaited = false;
   private isLeaving = false;
@@ -30,27 +34,39 @@ class Wire implements Socket {
   write(bytes: Uint8Array, start: number, end: number): number {
     const { raw } = this;
     if (this.phase !== 'open' || this.isLeaving || raw === null) return -1;
-    if (raw.writableLength > 0) {
-      this.isAwaited = true;
-      return 0;
-    }
-    const taken = Math.min(end - start, WRITE_BYTES_MAX);
+    const room = raw.writableLength > 0 ? 0 : WRITE_BYTES_MAX - this.lateBytes;
+    const taken = Math.min(end - start, room);
+    if (taken < end - start) this.isAwaited = true;
+    if (taken === 0) return 0;
     // Node keeps what the kernel does not take, so it must be nobody else's.
     const copy = Buffer.allocUnsafe(taken);
     copy.set(bytes.subarray(start, start + taken));
-    raw.write(copy, this.written);
-    if (taken < end - start) this.isAwaited = true;
+    this.late.push(copy);
+    this.lateBytes += taken;
+    if (this.late.length === 1) putOff(this.flush);
     return taken;
   }
 
+  /** Hands what waits for the end of the turn to Node. */
+  private readonly flush = (): void => {
+    const { raw, late } = this;
+    this.late = [];
+    this.lateBytes = 0;
+    if (this.phase !== 'open' || raw === null) return;
+    if (late.length > 1) raw.cork();
+    for (const bytes of late) raw.write(bytes, this.written);
+    if (late.length > 1) raw.uncork();
+  };
+
   private readonly written = (): void => {
     if (!this.isAwaited || this.phase !== 'open' || this.isLeaving) return;
-    if (this.raw === null || this.raw.writableLength > 0) return;
+    if (this.raw === null || this.raw.writableLength > 0 || this.late.length > 0) return;
     this.isAwaited = false;
     this.handler.onDrain();
   };
 
   end(): void {
+    this.flush();
     this.leave((raw) => raw.end(() => raw.destroy()));
   }
 

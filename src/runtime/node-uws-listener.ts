@@ -11,6 +11,7 @@ import { canSend, sendWhole, unsendable } from './node-uws-head.ts';
 import { UwsInbound, type UwsShared } from './node-uws-inbound.ts';
 import { streamReply } from './node-uws-stream.ts';
 import type { Listener, ListenOptions, Reply, RequestHandler, TlsListenOptions } from './runtime.ts';
+import { isWhole, putOff } from './turn-end.ts';
 
 const LENGTH_REQUIRED = 411;
 const LENGTH_PLEASE = encode(
@@ -42,7 +43,10 @@ class UwsServer implements UwsShared {
       const reply = this.handler(inbound);
       if (!(reply instanceof Promise)) return this.answer(inbound, reply);
       reply.then(
-        (settled) => this.answer(inbound, settled),
+        (settled) => {
+          if (isWhole(settled)) putOff(() => this.answer(inbound, settled));
+          else this.answer(inbound, settled);
+        },
         (thrown: unknown) => this.broke(inbound, thrown),
       );
     } catch (thrown) {

@@ -118,13 +118,14 @@ export function machineContract(machine: Machine): void {
     const listen = (handler: RequestHandler, options: Partial<ListenOptions> = {}): Listener =>
       listenWith(handler, { transport, ...options });
 
-    test('one connection serves many requests, pipelined ones too', async () => {
+    test('one connection serves many requests, with our own HTTP/1.1 pipelined ones too', async () => {
       const listener = listen(echo);
       const post = (body: string): string =>
         `POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
       const client = raw(listener.port, post('one'));
       await until('the first reply', () => client.bytes.toString().endsWith('\r\n\r\none'));
-      const mayPipeline = !isUwsJs;
+      // uWebSockets closes the connection when a request comes before the reply to the last one is there.
+      const mayPipeline = transport === 'sockets';
       const send = (bytes: Uint8Array): void => void client.socket?.write(bytes, 0, bytes.length);
       send(text(post('two') + (mayPipeline ? post('three') : '')));
       await until('the second reply', () => client.bytes.toString().includes('\r\n\r\ntwo'));

@@ -8,7 +8,7 @@ import { listenHttp1OnBun } from './bun-http1.ts';
 import { BunInbound, type BunServer, Watch } from './bun-inbound.ts';
 import { streamedResponse } from './bun-stream.ts';
 import type { HeaderRecord, Listener, ListenOptions, Reply, RequestHandler } from './runtime.ts';
-import { isWhole, putOff } from './turn-end.ts';
+import { mayWait, putOff } from './turn-end.ts';
 
 /** Bun counts idle time in whole seconds (rounded up to four by its timer) and knows no more than 255 of them. */
 const IDLE_SECONDS_MAX = 255;
@@ -40,7 +40,7 @@ export function listenOnBun(options: ListenOptions, handler: RequestHandler): Li
     if (!(reply instanceof Promise)) return respond(inbound, reply);
     inbound.await();
     return reply.then(
-      (settled) => (isWhole(settled) ? respondLate(inbound, settled) : respond(inbound, settled)),
+      (settled) => (mayWait(settled) ? respondLate(inbound, settled) : respond(inbound, settled)),
       (thrown: unknown) => {
         inbound.finish();
         return fault(thrown);

@@ -10,7 +10,7 @@ import { HEAD_ROOM_BYTES, Outgoing, scratch, type WritableSocket } from './http1
 import { copyText, writeReplyHead } from './http1-reply.ts';
 import { ChunkedSink } from './http1-sink.ts';
 import type { Inbound, Reply, ReplyStream, RequestHandler } from './runtime.ts';
-import { isWhole, putOff } from './turn-end.ts';
+import { mayWait, putOff } from './turn-end.ts';
 
 /** The socket of a connection, as far as it is used: Bun's, or one that is simulated. */
 export interface RawSocket extends WritableSocket {
@@ -323,7 +323,7 @@ export class Http1Connection implements Inbound {
   };
 
   private readonly answerLate = (reply: Reply): void => {
-    if (isWhole(reply)) putOff(() => this.answer(reply));
+    if (mayWait(reply)) putOff(() => this.answer(reply));
     else this.answer(reply);
   };
 

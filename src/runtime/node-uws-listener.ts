@@ -11,7 +11,7 @@ import { canSend, sendWhole, unsendable } from './node-uws-head.ts';
 import { UwsInbound, type UwsShared } from './node-uws-inbound.ts';
 import { streamReply } from './node-uws-stream.ts';
 import type { Listener, ListenOptions, Reply, RequestHandler, TlsListenOptions } from './runtime.ts';
-import { isWhole, putOff } from './turn-end.ts';
+import { mayWait, putOff } from './turn-end.ts';
 
 const LENGTH_REQUIRED = 411;
 const LENGTH_PLEASE = encode(
@@ -44,7 +44,7 @@ class UwsServer implements UwsShared {
       if (!(reply instanceof Promise)) return this.answer(inbound, reply);
       reply.then(
         (settled) => {
-          if (isWhole(settled)) putOff(() => this.answer(inbound, settled));
+          if (mayWait(settled)) putOff(() => this.answer(inbound, settled));
           else this.answer(inbound, settled);
         },
         (thrown: unknown) => this.broke(inbound, thrown),

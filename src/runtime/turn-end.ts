@@ -31,7 +31,7 @@ function runAll(): void {
   due.length = 0;
 }
 
-/** Whether a reply may be put off: its body is there. */
-export function isWhole({ body }: Reply): boolean {
-  return body === null || body instanceof Uint8Array;
+/** Whether a reply may be put off: its body is there, and it is no refusal. Those are few, and leave before uWebSockets closes a connection for what came behind its request. */
+export function mayWait({ status, body }: Reply): boolean {
+  return status < 400 && (body === null || body instanceof Uint8Array);
 }

@@ -31,6 +31,7 @@ import { pasted } from '../bench/markdown.ts';
 import { benchCells } from '../bench/micro/cells.ts';
 import { benchHandover } from '../bench/micro/handover.ts';
 import { benchLimits } from '../bench/micro/limits.ts';
+import { benchInnerObserving } from '../bench/micro/observing.ts';
 import { benchPool } from '../bench/micro/pool.ts';
 import { benchRing } from '../bench/micro/ring.ts';
 import { benchRoute } from '../bench/micro/route.ts';
@@ -54,6 +55,13 @@ import { targetsOf } from '../bench/targets.ts';
 function show(result: BenchResult): void {
   console.log(renderTable(result));
 }
+
+test('observing inside, toy size: each kind answers, and the first adds nothing to itself', async () => {
+  const result = await benchInnerObserving({ rounds: 1, callsPerRound: 64, routedUs: 50 });
+  expect(result.rows.map(({ figures }) => Number.isFinite(figures['µs/call']))).not.toContain(false);
+  expect(figureOf(result, 'off', 'added µs')).toBe(0);
+  expect(result.rows.map(({ name }) => name)).toContain('everything, 1 % traced');
+});
 
 test('registry, toy size: registrations are acknowledged and take effect', async () => {
   const result = await benchRegistry({ registrations: 5, effects: 1, servers: 0 });

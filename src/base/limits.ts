@@ -291,7 +291,7 @@ export const LIMITS = Object.freeze({
   registryServersMax: 1000,
   /** Pause between two reloads that the registry leads to: as long as the last one took, within these bounds. One alone never waits; of thousands of registrations in a row
    * each would otherwise wait for a reload. */
-  registryPauseMinMs: 10,
+  registryPauseMinMs: 6,
   registryPauseMaxMs: 250,
   /** Addresses that the endpoints' cells may take; with many workers there is room for fewer of them. */
   registryRoomBytesMax: 1024 * MIB,
@@ -385,6 +385,8 @@ export const LIMITS = Object.freeze({
   /** Lines of exchanges that wait to be written together: characters, and for how long. */
   accessLogCharsMax: 16 * 1024,
   accessLogFlushMs: 100,
+  /** Lines of refused and failed exchanges that a worker writes in that time, where only those get lines; the rest are counted in one. */
+  accessLogFailuresMax: 50,
   /** Places (endpoint, server, method) whose text is kept for the next line. */
   accessLogPlacesMax: 1_024,
   /** Spans of one worker that wait for their way to the main thread: at most, when they go at once, and for how long. */

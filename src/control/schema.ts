@@ -73,7 +73,7 @@ const listen = told(
         tls: z.optional(listenTls),
         serverTiming: flag(
           false,
-          'Replies carry `Server-Timing` (W3C): how long the gateway and the server took, and what was waited for a connection. A request whose `_meta` has `sluice/timing: true` gets it in its result as well. It costs a call about a tenth of its CPU time.',
+          'Replies carry `Server-Timing` (W3C): how long the gateway and the server took, and what was waited for a connection. A request whose `_meta` has `sluice/timing: true` gets it in its result as well. It costs a call about 1 µs.',
         ),
         http2: flag(false, 'Speaks HTTP/2 as well; needs `tls`.'),
         http3: flag(false, 'Speaks HTTP/3 as well, on the same port over UDP; needs `tls`.'),

@@ -51,6 +51,8 @@ export class AccessLog {
   readonly #writesInfo: boolean;
   readonly #writesWarn: boolean;
   readonly #lines = new AccessLines();
+  /** Since the last flush. */
+  #failures = 0;
   /** Lines that are not written yet. */
   #waiting = '';
   #timer: TimerId = 0;
@@ -77,11 +79,12 @@ export class AccessLog {
     if (went ? !this.#writesInfo : !this.#writesWarn) return;
     const { spec, fraction } = this.#parts;
     if (went && spec.accessShare < 1 && fraction() >= spec.accessShare) return;
+    if (this.#timer === 0) this.#timer = this.#parts.clock.after(LIMITS.accessLogFlushMs, () => this.flush());
+    // A server that is down must not fill the log; whoever wants a line for each exchange gets one.
+    if (spec.access === 'failures' && ++this.#failures > LIMITS.accessLogFailuresMax) return;
     const level: LineLevel = outcome === 'failed' ? 'warn' : 'info';
     this.#waiting += this.#line(level, exchange, entry);
-    if (this.#waiting.length >= LIMITS.accessLogCharsMax) this.flush();
-    else if (this.#timer === 0)
-      this.#timer = this.#parts.clock.after(LIMITS.accessLogFlushMs, () => this.flush());
+    if (this.#waiting.length >= LIMITS.accessLogCharsMax) this.#write();
   }
 
   /** Writes what waits. */
@@ -89,6 +92,17 @@ export class AccessLog {
     const { clock, output } = this.#parts;
     clock.cancel(this.#timer);
     this.#timer = 0;
+    const count = this.#failures - LIMITS.accessLogFailuresMax;
+    this.#failures = 0;
+    if (count > 0) {
+      const about = { room: 'access', worker: this.#worker, count };
+      this.#waiting += this.#shape(output.wall(), 'warn', 'more exchanges were refused or failed', about);
+    }
+    this.#write();
+  }
+
+  #write(): void {
+    const { output } = this.#parts;
     const lines = this.#waiting;
     if (lines === '') return;
     this.#waiting = '';

@@ -1,6 +1,7 @@
 // The line of an exchange: which exchanges get one, what it says, and when it is written.
 // Runs src/server/access-log.ts through the HTTP front, on a simulated clock.
 import { describe, expect, test } from 'bun:test';
+import { LIMITS } from '../../../src/base/limits.ts';
 import { createMemory } from '../../../src/memory/memory.ts';
 import { SILENT } from '../../../src/observe/log.ts';
 import { AccessLog } from '../../../src/server/access-log.ts';
@@ -110,6 +111,17 @@ describe('which exchanges get a line', () => {
     await send(refused);
     access.flush();
     expect(lines().map(({ outcome }) => outcome)).toEqual(['refused']);
+  });
+
+  test('with failures: no more than the log can bear, and how many more there were', async () => {
+    const { lab, send, lines, access } = worldOf({ access: 'failures' });
+    for (let i = 0; i < LIMITS.accessLogFailuresMax + 7; i++) await send(refused, 0);
+    await lab.sim.advance(LIMITS.accessLogFlushMs);
+    expect(lines()).toHaveLength(LIMITS.accessLogFailuresMax + 1);
+    expect(lines().at(-1)).toMatchObject({ level: 'warn', room: 'access', worker: 3, count: 7 });
+    await send(refused);
+    access.flush();
+    expect(lines()).toHaveLength(LIMITS.accessLogFailuresMax + 2);
   });
 
   test('with a share: that share of those that went well, and all others', async () => {

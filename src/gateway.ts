@@ -45,9 +45,13 @@ export interface Gateway {
   readonly memory: PlaneMemory;
   /** In force, with the places of its cells in that memory; another one after a reload. */
   readonly snapshot: Snapshot;
-  stats(): Promise<GatewayStats>;
-  /** Sessions, parked calls, processes, eras and failures, for somebody who looks. Rejects with GW_RUNTIME_WORKER once it has ended. */
-  inspect(): Promise<Inspection>;
+  /** `servers`: of these alone, sessions included. */
+  stats(servers?: readonly string[]): Promise<GatewayStats>;
+  /**
+   * Sessions, parked calls, processes, eras and failures, for somebody who looks; `servers`: what these are alone, at a cost that does not grow with the others. Rejects with
+   * GW_RUNTIME_WORKER once it has ended.
+   */
+  inspect(servers?: readonly string[]): Promise<Inspection>;
   /** Does what an operator asks; how much there was to do. Rejects, and nothing has changed, when it cannot be done. */
   act(deed: Deed): Promise<number>;
   /** Everything without which it is not ready, as /readyz has it; what a server failed of in its own words, inspect() tells. */
@@ -138,8 +142,8 @@ export async function startGateway(
       get snapshot() {
         return fleet.snapshot;
       },
-      stats: () => fleet.survey.stats(),
-      inspect: () => fleet.survey.inspect(),
+      stats: (servers) => fleet.survey.stats(servers),
+      inspect: (servers) => fleet.survey.inspect(servers),
       act: (deed) => (deed.kind === 'restart-server' ? fleet.renew(deed.server) : fleet.survey.act(deed)),
       readiness: () => Promise.resolve(fleet.survey.readiness()),
       renewKeys: (renewed) => fleet.renewKeys(renewed),

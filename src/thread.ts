@@ -14,6 +14,7 @@ import { chooseScanner } from './scan/scan.ts';
 import { accessLogOf } from './server/access-log.ts';
 import type { KeyRing, Snapshot } from './snapshot.ts';
 import type { PeerEvents, WorkerPlace } from './upstream/peers.ts';
+import type { SnapshotChange } from './worker/snapshot-change.ts';
 import { DataPlane, type DataPlaneStats, type PlaneAddress } from './worker.ts';
 
 /** Another worker, as an order names it. Its port comes with the message. */
@@ -47,8 +48,8 @@ export type Order =
   | ({ readonly kind: 'peer-down' } & PeerName)
   /** The keys have changed. */
   | { readonly kind: 'keys'; readonly keys: KeyRing }
-  /** Another snapshot is to follow, with its own route table: whatever can fail is to be done now. */
-  | { readonly kind: 'prepare'; readonly snapshot: Snapshot; readonly routes: SharedArrayBuffer }
+  /** Another snapshot is to follow, told by what it changes, with its own route table: whatever can fail is to be done now. */
+  | { readonly kind: 'prepare'; readonly change: SnapshotChange; readonly routes: SharedArrayBuffer }
   /** It does not, after all. */
   | { readonly kind: 'discard' }
   /** It is in force; a notice follows once nothing runs any more that needs what it has left out. */
@@ -59,9 +60,9 @@ export type Order =
   | { readonly kind: 'drain' }
   /** All workers are drained: the listener goes too. */
   | { readonly kind: 'close' }
-  | { readonly kind: 'stats' }
-  /** Somebody looks. */
-  | { readonly kind: 'inspect' }
+  /** Somebody looks: at everything, or at these servers alone. */
+  | { readonly kind: 'stats'; readonly servers?: readonly string[] }
+  | { readonly kind: 'inspect'; readonly servers?: readonly string[] }
   | { readonly kind: 'act'; readonly deed: Deed };
 
 /** What it answers. */
@@ -108,14 +109,14 @@ function failed(thrown: unknown): Report {
 export interface Plane extends PeerEvents {
   listen(address: PlaneAddress): { readonly host: string; readonly port: number };
   renewKeys(keys: KeyRing): void;
-  prepare(snapshot: Snapshot, routes: SharedArrayBuffer): void;
+  prepare(change: SnapshotChange, routes: SharedArrayBuffer): void;
   discard(): void;
   /** Resolves when nothing runs any more that needs what the snapshot has left out. */
   commit(epoch: number): Promise<void>;
   /** Resolves when that has ended. */
   retire(epoch: number): Promise<void>;
-  stats(): DataPlaneStats;
-  readonly inspector: { inspect(): Inspection; act(deed: Deed): number };
+  stats(servers?: readonly string[]): DataPlaneStats;
+  readonly inspector: { inspect(servers?: readonly string[]): Inspection; act(deed: Deed): number };
   /** Ends everything but the listener. */
   quiesce(): Promise<void>;
   /** Ends the listener. */
@@ -161,7 +162,7 @@ export function orderTaker(
   };
   const serveOrder = (on: Plane, order: NotedOrder, ports: readonly Port[]): void => {
     if (order.kind === 'keys') on.renewKeys(order.keys);
-    else if (order.kind === 'prepare') on.prepare(order.snapshot, order.routes);
+    else if (order.kind === 'prepare') on.prepare(order.change, order.routes);
     else if (order.kind === 'discard') on.discard();
     else if (order.kind === 'commit') notice('settled', order.epoch, on.commit(order.epoch));
     else if (order.kind === 'retire') notice('retired', order.epoch, on.retire(order.epoch));
@@ -177,8 +178,9 @@ export function orderTaker(
         return { kind: 'drained' };
       }
       if (plane === null) throw new GatewayError('GW_RUNTIME_WORKER', 'it serves nothing yet');
-      if (order.kind === 'stats') return { kind: 'stats', stats: plane.stats() };
-      if (order.kind === 'inspect') return { kind: 'inspection', inspection: plane.inspector.inspect() };
+      if (order.kind === 'stats') return { kind: 'stats', stats: plane.stats(order.servers) };
+      if (order.kind === 'inspect')
+        return { kind: 'inspection', inspection: plane.inspector.inspect(order.servers) };
       if (order.kind === 'act') return { kind: 'done', count: plane.inspector.act(order.deed) };
       serveOrder(plane, order, ports);
       return { kind: 'noted' };

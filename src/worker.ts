@@ -28,6 +28,7 @@ import type { UpstreamStats } from './upstream/upstream.ts';
 import { Inspector } from './worker/inspect.ts';
 import type { DataPlaneOptions } from './worker/plane-parts.ts';
 import { Roster } from './worker/roster.ts';
+import { changed, type SnapshotChange } from './worker/snapshot-change.ts';
 
 /** Where a plane listens, when that is not for its snapshot to say alone. */
 export interface PlaneAddress {
@@ -206,16 +207,17 @@ export class DataPlane implements PeerEvents {
     this.#sealer.renew(keys);
   }
 
-  stats(): DataPlaneStats {
+  /** Counts, of these servers alone when they are named. */
+  stats(servers?: readonly string[]): DataPlaneStats {
     const heapBytes = this.#runtime.heapBytes();
-    return { activeExchanges: this.#front.active, heapBytes, ...this.inspector.counts() };
+    return { activeExchanges: this.#front.active, heapBytes, ...this.inspector.counts(servers) };
   }
 
   // ── another snapshot ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Makes all that a snapshot needs besides what there is; throws when that cannot be done, and nothing has changed. */
-  prepare(snapshot: Snapshot, routes: SharedArrayBuffer): void {
-    this.#roster.prepare(snapshot, routes);
+  /** Makes all that the next snapshot needs besides what there is; throws when that cannot be done, and nothing has changed. */
+  prepare(change: SnapshotChange, routes: SharedArrayBuffer): void {
+    this.#roster.prepare(changed(this.#roster.snapshot, change), routes);
   }
 
   /** What was prepared is not to be. */

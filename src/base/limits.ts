@@ -291,7 +291,7 @@ export const LIMITS = Object.freeze({
   registryServersMax: 1000,
   /** Pause between two reloads that the registry leads to: as long as the last one took, within these bounds. One alone never waits; of thousands of registrations in a row
    * each would otherwise wait for a reload. */
-  registryPauseMinMs: 6,
+  registryPauseMinMs: 4,
   registryPauseMaxMs: 250,
   /** Addresses that the endpoints' cells may take; with many workers there is room for fewer of them. */
   registryRoomBytesMax: 1024 * MIB,

@@ -12,15 +12,22 @@ type Chosen = Pick<EndpointConfig, 'tools' | 'prompts' | 'resources'>;
 /** Shows everything. */
 const ALL: NamedSpec = Object.freeze({ allow: null, deny: [], rename: {}, override: {} });
 
-/** The endpoints over these servers, which are those that are not disabled, in the configuration's order. */
+/**
+ * The endpoints over these servers, which are those that are not disabled, in the configuration's order. Of `former`, what says the same in the same place is taken over
+ * as it is: almost all of thousands.
+ */
 export function compileEndpoints(
   names: readonly string[],
   config: Pick<Config, 'prefix' | 'endpoints'>,
+  former: readonly EndpointSpec[] = [],
 ): readonly EndpointSpec[] {
-  const members = names.map((_, index) => index);
+  const members = former[0]?.members.length === names.length ? former[0].members : names.map((_, at) => at);
   return [
     { name: '', path: '/mcp', members, ...looks(members.length, config.prefix, null) },
-    ...names.map((name, index) => ({ name, path: `/mcp/${name}`, members: [index], prefixed: false })),
+    ...names.map((name, index) => {
+      const had = former[index + 1];
+      return had !== undefined && isOwnOf(had, name, index) ? had : ownEndpoint(name, index);
+    }),
     ...Object.entries(config.endpoints).flatMap(([name, one]): EndpointSpec[] => {
       const own = (one.servers ?? names).map((server) => names.indexOf(server)).filter((index) => index >= 0);
       if (own.length === 0) return [];
@@ -28,6 +35,21 @@ export function compileEndpoints(
       return [{ name, path: `/mcp/${name}`, members: own, ...shown, ...compileEndpointPolicy(one.policy) }];
     }),
   ];
+}
+
+/** A server's own. */
+function ownEndpoint(name: string, index: number): EndpointSpec {
+  return { name, path: `/mcp/${name}`, members: [index], prefixed: false };
+}
+
+/** True when an endpoint is what ownEndpoint() makes. */
+function isOwnOf(
+  { name, members, prefixed, view, policy }: EndpointSpec,
+  own: string,
+  index: number,
+): boolean {
+  const isPlain = !prefixed && view === undefined && policy === undefined;
+  return name === own && members.length === 1 && members[0] === index && isPlain;
 }
 
 /** Whether names are prefixed, and the view where there is more to be said. */

@@ -3,7 +3,7 @@
 // in the settings that come of it.
 
 import type { Snapshot } from '../snapshot.ts';
-import { isSameServer, type ServerSpec } from '../upstream/spec.ts';
+import { isSameServer, placesByName, type ServerSpec } from '../upstream/spec.ts';
 import { compile } from './compile.ts';
 import { type KeyPath, keyText } from './problem.ts';
 import type { Environment } from './references.ts';
@@ -59,17 +59,17 @@ export function planReload(
 ): { readonly plan: Plan; readonly next: Settings } {
   const config = heldBack(running.config, wanted.config);
   const material = new Map([...running.material, ...wanted.material]);
-  const compiled = compile({ config, material, env, epoch: running.snapshot.epoch + 1 });
-  const snapshot = Object.freeze({ ...compiled, listen: running.snapshot.listen });
-  const differing = differences(running.config, wanted.config)
-    .filter(([first]) => first !== 'servers' && first !== '$schema')
-    .map(keyText);
+  const former = running.snapshot;
+  const compiled = compile({ config, material, env, epoch: former.epoch + 1, former });
+  const snapshot = Object.freeze({ ...compiled, listen: former.listen });
+  const { servers, hasOtherOrder } = compareServers(running, { config, material, snapshot });
+  const differing = differences(withoutServers(running.config), withoutServers(wanted.config)).map(keyText);
   const applies = differing.filter((key) => LIVE.some((live) => isWithin(key, live)));
-  if (hasOtherOrder(running.snapshot, snapshot)) applies.push('the order of the servers');
+  if (hasOtherOrder) applies.push('the order of the servers');
   const waits = differing.filter((key) => !applies.includes(key));
   if (waits.every((key) => !isWithin(key, 'listen.tls')) && hasOtherCertificate(running, wanted))
     waits.push('the files of listen.tls');
-  const plan = { ...serverPlan(running, { config, material, snapshot }), applies, waits };
+  const plan = { ...servers, applies, waits };
   return { plan, next: { config, material, snapshot } };
 }
 
@@ -136,31 +136,41 @@ function heldBack(running: Config, wanted: Config): Config {
   };
 }
 
-function serverPlan(running: Settings, next: Settings): Pick<Plan, 'starts' | 'stops' | 'changes'> {
-  const before = new Map(running.snapshot.servers.map((spec) => [spec.name, spec]));
-  const after = new Map(next.snapshot.servers.map((spec) => [spec.name, spec]));
-  const changes = [...after].flatMap(([server, spec]) => {
-    const former = before.get(server);
-    if (former === undefined || isSameServer(former, spec)) return [];
-    return [changeOf(server, running.config.servers[server], next.config.servers[server])];
-  });
-  return {
-    starts: [...after.keys()].filter((server) => !before.has(server)),
-    stops: [...before.keys()].filter((server) => !after.has(server)),
-    changes,
-  };
+type ServerPlan = Pick<Plan, 'starts' | 'stops' | 'changes'>;
+
+/** What happens to the servers, and whether those that stay have changed places: lists then come in another order. */
+function compareServers(
+  running: Settings,
+  next: Settings,
+): { readonly servers: ServerPlan; readonly hasOtherOrder: boolean } {
+  const before = running.snapshot.servers;
+  const placeOf = placesByName(before);
+  const starts: string[] = [];
+  const changes: Plan['changes'][number][] = [];
+  const stays = new Set<ServerSpec>();
+  let last = -1;
+  let hasOtherOrder = false;
+  for (const spec of next.snapshot.servers) {
+    const { name } = spec;
+    const at = placeOf.get(name) ?? -1;
+    const former = before[at];
+    if (former === undefined) {
+      starts.push(name);
+      continue;
+    }
+    stays.add(former);
+    hasOtherOrder ||= at < last;
+    last = at;
+    if (!isSameServer(former, spec))
+      changes.push(changeOf(name, running.config.servers[name], next.config.servers[name]));
+  }
+  const stops =
+    stays.size === before.length ? [] : before.filter((spec) => !stays.has(spec)).map(({ name }) => name);
+  return { servers: { starts, stops, changes }, hasOtherOrder };
 }
 
-/** True when servers that stay have changed places: lists then come in another order. */
-function hasOtherOrder(running: Snapshot, next: Snapshot): boolean {
-  const names = ({ servers }: Snapshot, besides: Snapshot): string => {
-    const others = new Set(besides.servers.map(({ name }) => name));
-    return servers
-      .map(({ name }) => name)
-      .filter((name) => others.has(name))
-      .join();
-  };
-  return names(running, next) !== names(next, running);
+function withoutServers({ servers: _, $schema: __, ...rest }: Config): Partial<Config> {
+  return rest;
 }
 
 function hasOtherCertificate(running: Settings, wanted: Wanted): boolean {

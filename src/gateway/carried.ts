@@ -4,19 +4,21 @@
 import { carryForced, isForced } from '../memory/breaker-control.ts';
 import type { PlaneMemory } from '../memory/memory.ts';
 import type { Snapshot } from '../snapshot.ts';
-import type { ServerSpec } from '../upstream/spec.ts';
+import { placesByName, type ServerSpec } from '../upstream/spec.ts';
 
 /** Carries what is to outlive the change from one snapshot to the next, both with their places. */
 export function carryCells(memory: PlaneMemory, before: Snapshot, after: Snapshot): void {
-  const formers = new Map(before.servers.map((spec, at) => [spec.name, { spec, at }]));
+  const formers = placesByName(before.servers);
   after.servers.forEach((spec, at) => {
-    const former = formers.get(spec.name);
-    if (former === undefined) return;
-    const had = before.places?.servers[former.at] ?? [];
-    if (!had.some((cell) => isForced(memory, cell))) return;
+    // Almost all are what and where they were.
+    if (before.servers[at] === spec) return;
+    const formerAt = formers.get(spec.name) ?? -1;
+    const former = before.servers[formerAt];
+    const had = before.places?.servers[formerAt] ?? [];
     const has = after.places?.servers[at] ?? [];
+    if (former === undefined || had === has || !had.some((cell) => isForced(memory, cell))) return;
     const addresses = placesOf(spec);
-    placesOf(former.spec).forEach((address, index) => {
+    placesOf(former).forEach((address, index) => {
       // A server in one place is the same wherever that place is by now.
       const isOnly = had.length === 1 && has.length === 1;
       const [from, to] = [had[index], has[isOnly ? 0 : addresses.indexOf(address)]];

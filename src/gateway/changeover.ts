@@ -7,6 +7,7 @@ import { clearEndpoint, clearUpstream } from '../memory/reclaim.ts';
 import { RouteTable, routesOf } from '../route/table.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Notice, Order, Report } from '../thread.ts';
+import { changeBetween } from '../worker/snapshot-change.ts';
 import { carryCells } from './carried.ts';
 import { type Claim, type Held, Places, type Shortage } from './places.ts';
 import { unexpected } from './thread-link.ts';
@@ -101,7 +102,8 @@ export class Changeover {
     const hands = this.#hands();
     const all = (order: Order): Promise<(Report | null)[]> =>
       Promise.all(hands.map((hand) => hand.ask(order).catch(() => null)));
-    const prepared = await all({ kind: 'prepare', snapshot, routes: next.routes.memory });
+    const change = changeBetween(this.#inForce.snapshot, snapshot);
+    const prepared = await all({ kind: 'prepare', change, routes: next.routes.memory });
     const refusal = prepared.find((report) => report !== null && report.kind !== 'noted') ?? null;
     if (refusal !== null) {
       await all({ kind: 'discard' });

@@ -2,7 +2,7 @@
 // Called by fleet.ts. Promises: pure book-keeping; what stays the same from one snapshot to the next keeps its cells, no two that are there at a time share
 // one, and a cell is given again only after give().
 import type { Snapshot } from '../snapshot.ts';
-import { cellsInOrder, isSameServer } from '../upstream/spec.ts';
+import { cellsOf, isSameServer, placesByName } from '../upstream/spec.ts';
 
 /** Cells of servers, and of endpoints. */
 export interface Held {
@@ -44,8 +44,7 @@ export class Places {
   claim(snapshot: Snapshot, before: Snapshot | null): Claim | Shortage {
     const keptCells = keptServers(snapshot, before);
     const keptSlots = keptEndpoints(snapshot, before);
-    const wanted = cellsInOrder(snapshot.servers).map((own) => own.length);
-    const cellsWanted = wanted.reduce((sum, count, at) => sum + (keptCells[at] === null ? count : 0), 0);
+    const cellsWanted = cellsOf(snapshot.servers.filter((_, at) => keptCells[at] === null));
     const slotsWanted = keptSlots.filter((slot) => slot === null).length;
     const shortage = {
       cells: Math.max(0, cellsWanted - this.#cells.free),
@@ -55,15 +54,13 @@ export class Places {
     const cells = this.#cells.take(cellsWanted);
     const slots = this.#slots.take(slotsWanted);
     const places = placed(snapshot, { keptCells, keptSlots }, { cells, slots });
-    const stays = new Set(places.servers.flat());
-    const staysAt = new Set(places.endpoints);
     const former = before?.places ?? { servers: [], endpoints: [] };
     return {
       snapshot: Object.freeze({ ...snapshot, places }),
       fresh: { cells, slots },
       leaving: {
-        cells: former.servers.flat().filter((cell) => !stays.has(cell)),
-        slots: former.endpoints.filter((slot) => !staysAt.has(slot)),
+        cells: without(former.servers, keptCells).flat(),
+        slots: without(former.endpoints, keptSlots),
       },
     };
   }
@@ -111,22 +108,36 @@ class Pool {
   }
 }
 
+/** What of a list is not kept; null: something else came. */
+function without<T>(list: readonly T[], kept: readonly (T | null)[]): T[] {
+  if (kept.reduce((count, one) => (one === null ? count : count + 1), 0) === list.length) return [];
+  const stays = new Set<T | null>(kept);
+  return list.filter((one) => !stays.has(one));
+}
+
 /** By server: the cells that it has already, or null. */
-function keptServers(snapshot: Snapshot, before: Snapshot | null): (readonly number[] | null)[] {
-  const byName = new Map(before?.servers.map((spec, at) => [spec.name, { spec, at }]));
-  return snapshot.servers.map((spec) => {
-    const former = byName.get(spec.name);
-    if (former === undefined || !isSameServer(former.spec, spec)) return null;
-    return before?.places?.servers[former.at] ?? null;
+function keptServers({ servers }: Snapshot, before: Snapshot | null): (readonly number[] | null)[] {
+  if (before === null) return servers.map(() => null);
+  const formers = placesByName(before.servers);
+  return servers.map((spec) => {
+    const at = formers.get(spec.name) ?? -1;
+    const former = before.servers[at];
+    if (former === undefined || !isSameServer(former, spec)) return null;
+    return before.places?.servers[at] ?? null;
   });
 }
 
 /** By endpoint: the slot that its path has already, or null. */
 function keptEndpoints(snapshot: Snapshot, before: Snapshot | null): (number | null)[] {
-  const byPath = new Map(
-    before?.endpoints.map(({ path }, at) => [path, before.places?.endpoints[at] ?? null]),
-  );
-  return snapshot.endpoints.map(({ path }) => byPath.get(path) ?? null);
+  const formers = before?.endpoints ?? [];
+  const slots = before?.places?.endpoints ?? [];
+  let byPath: ReadonlyMap<string, number | undefined> | null = null;
+  return snapshot.endpoints.map(({ path }, at) => {
+    // Almost always it is where it was.
+    if (formers[at]?.path === path) return slots[at] ?? null;
+    byPath ??= new Map(formers.map((former, was) => [former.path, slots[was]]));
+    return byPath.get(path) ?? null;
+  });
 }
 
 /** Fills the gaps; at the start this is the order that cellsInOrder() has: first the servers' own cells, then those of further replicas. */

@@ -2,6 +2,7 @@
 // Called by fleet.ts. Promises: a snapshot that comes later keeps what was begun anew as it is by then; epochs only ever grow; what cannot be done has not been
 // counted.
 import type { Snapshot } from '../snapshot.ts';
+import { placesByName } from '../upstream/spec.ts';
 import type { Changeover } from './changeover.ts';
 
 type Counts = ReadonlyMap<string, number>;
@@ -18,7 +19,7 @@ export class Renewals {
   /** Puts a snapshot in force, as Changeover.apply() does, with all counts as they are. */
   apply(wanted: Snapshot): Promise<void> {
     return this.#changeover.apply((inForce) => {
-      const names = new Set(wanted.servers.map(({ name }) => name));
+      const names = placesByName(wanted.servers);
       this.#counts = new Map([...this.#counts].filter(([name]) => names.has(name)));
       return stamped(wanted, inForce, this.#counts);
     });
@@ -47,9 +48,10 @@ export class Renewals {
 /** What is wanted, as it follows what is in force. */
 function stamped(wanted: Snapshot, inForce: Snapshot, counts: Counts): Snapshot {
   const epoch = Math.max(wanted.epoch, inForce.epoch + 1);
+  if (counts.size === 0) return Object.freeze({ ...wanted, epoch });
   const servers = wanted.servers.map((spec) => {
     const renewals = counts.get(spec.name) ?? 0;
-    return renewals === 0 ? spec : Object.freeze({ ...spec, renewals });
+    return renewals === (spec.renewals ?? 0) ? spec : Object.freeze({ ...spec, renewals });
   });
   return Object.freeze({ ...wanted, epoch, servers });
 }

@@ -58,9 +58,9 @@ export class Survey {
     this.#parts = parts;
   }
 
-  /** Counts of all workers and of each. */
-  async stats(): Promise<GatewayStats> {
-    const told = await this.#ask({ kind: 'stats' }, 'stats');
+  /** Counts of all workers and of each; those of servers may be wanted of these alone. */
+  async stats(servers?: readonly string[]): Promise<GatewayStats> {
+    const told = await this.#ask({ kind: 'stats', ...(servers !== undefined && { servers }) }, 'stats');
     const planes = told.map((report) => report?.stats ?? null);
     const workers = this.#parts.workers.map(({ index, generation, state, deaths }, at) => {
       const activeExchanges = planes[at]?.activeExchanges ?? 0;
@@ -69,9 +69,12 @@ export class Survey {
     return { ...sumStats(planes.filter((plane) => plane !== null)), workers };
   }
 
-  /** What there is in all workers. */
-  async inspect(): Promise<Inspection> {
-    const told = await this.#ask({ kind: 'inspect' }, 'inspection');
+  /** What there is in all workers; `servers`: what these are alone, without sessions and parked calls. */
+  async inspect(servers?: readonly string[]): Promise<Inspection> {
+    const told = await this.#ask(
+      { kind: 'inspect', ...(servers !== undefined && { servers }) },
+      'inspection',
+    );
     const parts = told.flatMap((report) => report?.inspection ?? []);
     const pids = parts.flatMap(({ servers }) =>
       servers.flatMap(({ children }) => children.map(({ pid }) => pid)),

@@ -2,7 +2,6 @@
 // Called by the control plane (makes and publishes it) and worker.ts (makes one where none is handed over); scan/lookup.ts and native/route/ read it.
 // Promises: one thread publishes; readers see a whole publication or the next one; one that does not fit changes nothing.
 import { assert } from '../base/assert.ts';
-import { encode } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import {
   halfHeadAt,
@@ -75,7 +74,7 @@ export class RouteTable {
 
   /** A table that holds these entries, with room for twice as much. */
   static of(entries: readonly RouteEntry[]): RouteTable {
-    const textBytes = entries.reduce((sum, entry) => sum + encode(entry.text).length, 0);
+    const textBytes = entries.reduce((sum, entry) => sum + bytesWithin(entry.text), 0);
     const table = RouteTable.create(entries.length * 2, textBytes * 2);
     assert(table.publish(entries), 'a table that was made for its entries has room for them');
     return table;
@@ -180,6 +179,16 @@ interface Place {
   readonly slotsAt: number;
   readonly mask: number;
   readonly recordsAt: number;
+}
+
+/** Bytes that a text takes in UTF-8 at most, without making them. */
+function bytesWithin(text: string): number {
+  let bytes = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+  }
+  return bytes;
 }
 
 /** Owner of an entry and the bit that tells prefixes; an entry that cannot be meant fails the assertion. */

@@ -102,7 +102,8 @@ export class Front implements ExchangeOwner {
   /** The listener's handler. */
   readonly handle: RequestHandler = (inbound) => {
     const { path, method } = inbound;
-    const endpoint = this.#admits.endpoints.get(path) ?? this.#sse.at(path);
+    const { endpoints } = this.#admits;
+    const endpoint = endpoints.get(path) ?? this.#sse.at(path, endpoints);
     if (endpoint === null) return this.#elsewhere(path);
     const methods = endpoint instanceof SsePlace ? endpoint.methods : METHODS;
     const headers = readHeaders(inbound, this.#admits.optional);
@@ -183,7 +184,8 @@ export class Front implements ExchangeOwner {
   /** Runs an exchange that another worker has admitted and whose session lives here; throws when there is no room. It counts like any other. */
   readonly adopt: Adopt = (admitted, body, answer) => {
     const { id, verb, headers, path, principal, session } = admitted;
-    const endpoint = this.#admits.endpoints.get(path) ?? this.#sse.at(path);
+    const { endpoints } = this.#admits;
+    const endpoint = endpoints.get(path) ?? this.#sse.at(path, endpoints);
     const fault = endpoint === null ? new GatewayError('GW_SERVER_PATH') : this.#room();
     if (fault !== null || endpoint === null) throw fault;
     const exchange: Exchange = new Exchange({

@@ -16,6 +16,19 @@ export function messagePath(streamPath: string): string {
 /** What a path of HTTP+SSE is for. */
 type SseRole = 'stream' | 'message';
 
+const STREAM_END = '/sse';
+const MESSAGE_END = messagePath('');
+
+/** What a path would be for, and the path of the endpoint that would have it; null when it is none of HTTP+SSE. */
+export function ssePlaceOf(path: string): { readonly role: SseRole; readonly endpointPath: string } | null {
+  const role = path.endsWith(MESSAGE_END) ? 'message' : 'stream';
+  const streamPath = role === 'message' ? path.slice(0, -MESSAGE_END.length) : path;
+  if (!streamPath.endsWith(STREAM_END)) return null;
+  const endpointPath = streamPath === STREAM_END ? '/mcp' : streamPath.slice(0, -STREAM_END.length);
+  // The path of one endpoint is no other's stream.
+  return ssePath(endpointPath) === streamPath ? { role, endpointPath } : null;
+}
+
 /** A path of HTTP+SSE, as exchanges see it: an endpoint that leads to another. */
 export class SsePlace implements EndpointSpec {
   readonly name: string;

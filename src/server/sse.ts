@@ -6,10 +6,10 @@ import { GatewayError } from '../base/errors.ts';
 import type { Handles } from '../bridge/handles.ts';
 import type { Exchange } from '../exchange.ts';
 import type { LiveSession } from '../observe/ledger.ts';
-import type { Snapshot } from '../snapshot.ts';
+import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import type { Recorder } from './record.ts';
 import { type ConnectionParts, SseConnection } from './sse-connection.ts';
-import { messagePath, SsePlace } from './sse-place.ts';
+import { messagePath, SsePlace, ssePlaceOf } from './sse-place.ts';
 
 /** What the front over HTTP+SSE needs. */
 export interface SseFrontOptions extends Omit<ConnectionParts, 'endpoint'> {
@@ -28,6 +28,7 @@ const TEXT = Object.freeze({ 'content-type': 'text/plain; charset=utf-8' });
 export class SseFront {
   readonly #options: SseFrontOptions;
   #snapshot: Snapshot;
+  /** Made when a client comes: few of what may be thousands of endpoints have one. */
   readonly #places = new Map<string, SsePlace>();
   readonly #connections = new Map<string, SseConnection>();
 
@@ -41,18 +42,20 @@ export class SseFront {
   use(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
     this.#places.clear();
-    for (const endpoint of snapshot.endpoints) {
-      const stream = new SsePlace(endpoint, 'stream');
-      const message = new SsePlace(endpoint, 'message');
-      // Of the messages, the exchanges that they become are recorded.
-      this.#options.recorder?.countAs(stream, endpoint);
-      for (const place of [stream, message]) this.#places.set(place.path, place);
-    }
   }
 
-  /** What a path is for; null when it is none of HTTP+SSE. */
-  at(path: string): SsePlace | null {
-    return this.#places.get(path) ?? null;
+  /** What a path is for; null when it is none of HTTP+SSE. `endpoints`: those of the snapshot, by their own paths. */
+  at(path: string, endpoints: ReadonlyMap<string, EndpointSpec>): SsePlace | null {
+    const known = this.#places.get(path);
+    if (known !== undefined) return known;
+    const found = ssePlaceOf(path);
+    const endpoint = found === null ? undefined : endpoints.get(found.endpointPath);
+    if (found === null || endpoint === undefined) return null;
+    const place = new SsePlace(endpoint, found.role);
+    // Of the messages, the exchanges that they become are recorded.
+    if (place.role === 'stream') this.#options.recorder?.countAs(place, endpoint);
+    this.#places.set(path, place);
+    return place;
   }
 
   /** Learns from a message's query which connection it is of. */

@@ -248,6 +248,18 @@ export function cellsInOrder(servers: readonly ServerSpec[]): readonly (readonly
   return servers.map(({ replicas = [] }, own) => [own, ...replicas.map(() => further++)]);
 }
 
+const placesOf = new WeakMap<readonly ServerSpec[], ReadonlyMap<string, number>>();
+
+/** Where in a list the server of each name is; looked up once for each list. */
+export function placesByName(servers: readonly ServerSpec[]): ReadonlyMap<string, number> {
+  let places = placesOf.get(servers);
+  if (places === undefined) {
+    places = new Map(servers.map(({ name }, at) => [name, at]));
+    placesOf.set(servers, places);
+  }
+  return places;
+}
+
 /** True when two specs say the same, so that what was made of the one serves for the other. Both are as control/compile.ts makes them. */
 export function isSameServer(one: ServerSpec, other: ServerSpec): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);

@@ -37,29 +37,36 @@ export class Inspector {
     this.#parts = parts;
   }
 
-  /** Counts that cost little: sessions, and the numbers of every server. */
-  counts(): { readonly sessions: number; readonly upstreams: Readonly<Record<string, UpstreamStats>> } {
+  /** Counts that cost little: sessions, and the numbers of every server, or of these alone. */
+  counts(servers?: readonly string[]): {
+    readonly sessions: number;
+    readonly upstreams: Readonly<Record<string, UpstreamStats>>;
+  } {
     const { roster } = this.#parts;
     const upstreams: Record<string, UpstreamStats> = {};
     let sessions = 0;
-    for (const member of roster.members) {
+    for (const member of servers === undefined ? roster.members : roster.membersOf(servers)) {
       const stats = member.upstream.stats();
       upstreams[member.spec.name] = stats;
       sessions += stats.sessions;
     }
-    for (const target of roster.allTargets) sessions += target.sessions;
+    if (servers === undefined) for (const target of roster.allTargets) sessions += target.sessions;
     return { sessions, upstreams };
   }
 
-  /** All that there is, servers in the snapshot's order; what a reload has left out and still ends counts to the server of its name. */
-  inspect(): Inspection {
+  /**
+   * All that there is, servers in the snapshot's order; what a reload has left out and still ends counts to the server of its name. With `wanted`, these servers alone, at a cost
+   * that grows with them and not with all.
+   */
+  inspect(wanted?: readonly string[]): Inspection {
     const { roster } = this.#parts;
-    const sessions = this.#sessions().map((session) => this.#viewOf(session));
+    const all = wanted === undefined ? roster.allMembers : roster.allMembersOf(wanted);
+    const sessions = this.#sessions(all).map((session) => this.#viewOf(session));
     const counts = new Map<string, number>();
     for (const { servers } of sessions)
       for (const name of servers) counts.set(name, (counts.get(name) ?? 0) + 1);
     const byName = new Map<string, PlacedMember[]>();
-    for (const member of roster.allMembers) {
+    for (const member of all) {
       const known = byName.get(member.spec.name);
       if (known === undefined) byName.set(member.spec.name, [member]);
       else known.push(member);
@@ -67,6 +74,7 @@ export class Inspector {
     const servers = [...byName].map(([name, members]) =>
       this.#serverOf(name, members, counts.get(name) ?? 0),
     );
+    if (wanted !== undefined) return { sessions: [], parked: [], servers };
     return { sessions, parked: roster.parking.all().map((one) => this.#parkedOf(one)), servers };
   }
 
@@ -77,7 +85,7 @@ export class Inspector {
       case 'purge-cache':
         return this.#purge(deed.server);
       case 'end-session': {
-        const found = this.#sessions().find(({ self }) => this.#names.get(self) === deed.id);
+        const found = this.#sessions(roster.allMembers).find(({ self }) => this.#names.get(self) === deed.id);
         found?.end();
         return found === undefined ? 0 : 1;
       }
@@ -99,15 +107,13 @@ export class Inspector {
     return count;
   }
 
-  /** Of endpoints, of servers, and of clients that are connected. */
-  #sessions(): LiveSession[] {
+  /** Of endpoints, of these servers, and of clients that are connected. */
+  #sessions(members: readonly PlacedMember[]): LiveSession[] {
     const { roster, front } = this.#parts;
-    const targets = new Set(roster.allTargets);
+    const targets = new Set(roster.allTargets.filter(({ live }) => live !== undefined));
     return [
       ...[...targets].flatMap((target) => target.live?.() ?? []),
-      ...roster.allMembers.flatMap(({ ledger }) =>
-        ledger.sources.flatMap((source) => source.sessions?.() ?? []),
-      ),
+      ...members.flatMap(({ ledger }) => ledger.sources.flatMap((source) => source.sessions?.() ?? [])),
       ...front.live(),
     ];
   }

@@ -22,7 +22,7 @@ import { createUpstream, type UpstreamParts } from '../upstream/create.ts';
 import { sendToHome } from '../upstream/peer.ts';
 import type { PeerLink } from '../upstream/peer-link.ts';
 import { createShadow } from '../upstream/shadow.ts';
-import { cellsInOrder, type ServerSpec } from '../upstream/spec.ts';
+import { cellsInOrder, placesByName, type ServerSpec } from '../upstream/spec.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
 /** A server, and the cell by which all workers know it. */
@@ -42,23 +42,22 @@ export interface MemberTools {
   readonly parking: Parking<LegacyCall>;
 }
 
-/** Makes every server of a snapshot that is not among `former`. */
+/** Makes every server of a snapshot that is not among those of the one before, if there is one. */
 export function createMembers(
   parts: UpstreamParts,
   snapshot: Snapshot,
   { handles, parking }: MemberTools,
-  former: readonly PlacedMember[] = [],
+  before: { readonly snapshot: Snapshot; readonly members: readonly PlacedMember[] } | null,
 ): readonly PlacedMember[] {
   const { sessionsMax, sessionIdleMs, memberTimeoutMs } = snapshot.front;
   const { clock, random } = parts.runtime;
   const places = snapshot.places?.servers ?? cellsInOrder(snapshot.servers);
-  const byName = new Map(former.map((one) => [one.spec.name, one]));
+  const formerAt = before === null ? null : placesByName(before.snapshot.servers);
   return snapshot.servers.map((spec, index) => {
     const cells = must(places[index], 'cells of a server');
     const cell = must(cells[0], 'a cell of a server');
-    const had = byName.get(spec.name);
-    const before = had?.cell === cell ? had : undefined;
-    if (before !== undefined) return before;
+    const had = before?.members[formerAt?.get(spec.name) ?? -1];
+    if (had?.cell === cell) return had;
     const { scanner, link } = parts;
     const log = parts.log.with({ server: spec.name });
     const ledger = new Ledger(() => clock.wall());
@@ -109,6 +108,11 @@ export function endpointRules(
       return [[path, { name, policy, cell }] as const];
     }),
   );
+}
+
+/** True when endpoints of a snapshot say something of their calls. */
+export function hasRules(snapshot: Snapshot): boolean {
+  return ruledOf(snapshot).length > 0;
 }
 
 /** Endpoints that have rules, with their places: few of what may be thousands, and every server asks. */

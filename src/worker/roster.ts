@@ -16,9 +16,11 @@ import type { Target } from '../proxy/target.ts';
 import { type EndpointRoutes, Routes } from '../route/match.ts';
 import type { EndpointSpec, Snapshot } from '../snapshot.ts';
 import type { UpstreamParts } from '../upstream/create.ts';
+import { placesByName } from '../upstream/spec.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { createMembers, endpointRules, type PlacedMember } from './members.ts';
+import { createMembers, endpointRules, hasRules, type PlacedMember } from './members.ts';
 import { RollCall } from './roll-call.ts';
+import { isSameEndpoint, type LeftOut, leftOutBy, type Served } from './served.ts';
 
 /** Name and version that the gateway gives itself where it speaks for many servers. */
 const SELF = Object.freeze({ name: 'sluice', version: '0.1.0' });
@@ -30,39 +32,6 @@ export interface RosterParts {
   readonly upstreams: Omit<UpstreamParts, 'onLocal'>;
   readonly handles: Handles;
   readonly spare: Envelopes;
-}
-
-/** What is served under one snapshot. */
-interface Served {
-  readonly snapshot: Snapshot;
-  readonly members: readonly PlacedMember[];
-  readonly targets: ReadonlyMap<string, Target>;
-  /** Upstreams in this very worker, by their servers' names, that others reach over the link. */
-  readonly locals: ReadonlyMap<string, Upstream>;
-  /** Aggregates that go on, with what they are to serve from then on. */
-  readonly regrouped: readonly {
-    target: Aggregate;
-    members: readonly PlacedMember[];
-    routes: EndpointRoutes;
-    view: View | null;
-    /** True when it is the same to its clients as it was. */
-    isSame: boolean;
-  }[];
-}
-
-/** What one snapshot has left out. */
-export interface LeftOut {
-  readonly epoch: number;
-  readonly members: readonly PlacedMember[];
-  readonly targets: ReadonlyMap<string, Target>;
-  /** As Served.locals. */
-  readonly locals: ReadonlyMap<string, Upstream>;
-  /** Paths whose event streams must end, since what they are of does not serve there any more. */
-  readonly closing: ReadonlySet<string>;
-  /** Paths whose calls may still need something of this: the closing ones, and aggregates that have lost a member. */
-  readonly needing: ReadonlySet<string>;
-  /** Aggregates that have lost a member. */
-  readonly regrouped: readonly Aggregate[];
 }
 
 /** All that a data plane serves. */
@@ -103,10 +72,8 @@ export class Roster {
 
   /** Where paths lead; those that were left out and are not retired too, unless they lead somewhere again. */
   get targets(): ReadonlyMap<string, Target> {
-    return new Map([
-      ...[...this.#leftOut.values()].flatMap((one) => [...one.targets]),
-      ...this.#served.targets,
-    ]);
+    const leftOut = [...this.#leftOut.values()].flatMap((one) => [...one.targets]);
+    return leftOut.length === 0 ? this.#served.targets : new Map([...leftOut, ...this.#served.targets]);
   }
 
   /** Every target there is, every server there is, whatever snapshot it is of. */
@@ -118,8 +85,33 @@ export class Roster {
   }
 
   get allMembers(): readonly PlacedMember[] {
-    const fresh = this.#prepared?.members.filter((one) => !this.#served.members.includes(one)) ?? [];
-    return [...this.#served.members, ...fresh, ...[...this.#leftOut.values()].flatMap((one) => one.members)];
+    return [...this.#served.members, ...this.#otherMembers];
+  }
+
+  /** Those that are not in force yet, or any more. */
+  get #otherMembers(): readonly PlacedMember[] {
+    return [...this.#fresh, ...[...this.#leftOut.values()].flatMap((one) => one.members)];
+  }
+
+  /** Those that were made for the prepared snapshot. */
+  get #fresh(): readonly PlacedMember[] {
+    if (this.#prepared === null) return [];
+    const served = new Set(this.#served.members);
+    return this.#prepared.members.filter((one) => !served.has(one));
+  }
+
+  /** The servers of these names that are in force. */
+  membersOf(names: readonly string[]): readonly PlacedMember[] {
+    const { snapshot, members } = this.#served;
+    const places = placesByName(snapshot.servers);
+    return names.flatMap((name) => members[places.get(name) ?? -1] ?? []);
+  }
+
+  /** The same, and those that are being made or ended. */
+  allMembersOf(names: readonly string[]): readonly PlacedMember[] {
+    const wanted = new Set(names);
+    const others = this.#otherMembers.filter(({ spec }) => wanted.has(spec.name));
+    return [...this.membersOf(names), ...others];
   }
 
   /** The upstream of a server as other workers reach it, prepared and left-out ones included: not all workers change at the same moment. */
@@ -141,7 +133,7 @@ export class Roster {
   }
 
   discard(): void {
-    const fresh = this.#prepared?.members.filter((one) => !this.#served.members.includes(one)) ?? [];
+    const fresh = this.#fresh;
     this.#prepared = null;
     for (const { upstream } of fresh) void upstream.close(0);
   }
@@ -154,8 +146,9 @@ export class Roster {
     this.#prepared = null;
     this.#served = next;
     this.#bound(next.snapshot);
-    for (const [index, { policies }] of next.members.entries())
-      policies.adopt(endpointRules(this.#parts.upstreams, next.snapshot, index));
+    if (hasRules(before.snapshot) || hasRules(next.snapshot))
+      for (const [index, { policies }] of next.members.entries())
+        policies.adopt(endpointRules(this.#parts.upstreams, next.snapshot, index));
     for (const { target, members, routes, view, isSame } of next.regrouped) {
       if (isSame) target.reroute(routes);
       else target.regroup(members, routes, view);
@@ -198,31 +191,36 @@ export class Roster {
     const { upstreams, handles } = this.#parts;
     const locals = new Map<string, Upstream>();
     const parts: UpstreamParts = { ...upstreams, onLocal: (name, upstream) => locals.set(name, upstream) };
-    const former = before?.members ?? [];
-    const members = createMembers(parts, snapshot, { handles, parking: this.#parking }, former);
-    const stayed = new Set(former);
-    for (const { spec } of members.filter((one) => stayed.has(one))) {
-      const local = before?.locals.get(spec.name);
-      if (local !== undefined) locals.set(spec.name, local);
+    const tools = { handles, parking: this.#parking };
+    const members = createMembers(parts, snapshot, tools, before);
+    if (before !== null && before.locals.size > 0) {
+      const placeOf = placesByName(snapshot.servers);
+      const stayed = new Set(before.members);
+      for (const [name, local] of before.locals) {
+        const member = members[placeOf.get(name) ?? -1];
+        if (member !== undefined && stayed.has(member)) locals.set(name, local);
+      }
     }
     const routes = new Routes(upstreams.scanner, table);
     const regrouped: Served['regrouped'][number][] = [];
-    const targets = snapshot.endpoints.map((endpoint, index): [string, Target] => {
-      const own = endpoint.members.flatMap((at) => members[at] ?? []);
-      const had = before?.targets.get(endpoint.path);
-      const isWhole = !endpoint.prefixed && endpoint.view === undefined && own.length === 1;
-      const only = isWhole ? own[0] : undefined;
+    const targets = new Map<string, Target>();
+    for (const [index, endpoint] of snapshot.endpoints.entries()) {
+      const { path, prefixed } = endpoint;
+      const had = before?.targets.get(path);
+      const only = prefixed || endpoint.view !== undefined ? undefined : onlyMember(endpoint, members);
       if (only !== undefined) {
         const isSame = had instanceof Single && had.member === only;
-        return [endpoint.path, isSame ? had : this.#single(only)];
+        targets.set(path, isSame ? had : this.#single(only));
+        continue;
       }
+      const own = endpoint.members.flatMap((at) => members[at] ?? []);
       const view = endpoint.view === undefined ? null : new View(endpoint.view, own.length === 1);
-      const face = { routes: routes.endpoint(index), view, path: endpoint.path };
-      if (!(had instanceof Aggregate)) return [endpoint.path, this.#aggregate(own, face, snapshot)];
-      regrouped.push({ target: had, members: own, ...face, isSame: isSameEndpoint(endpoint, own, before) });
-      return [endpoint.path, had];
-    });
-    return { snapshot, members, targets: new Map(targets), locals, regrouped };
+      const face = { routes: routes.endpoint(index), view, path };
+      if (had instanceof Aggregate)
+        regrouped.push({ target: had, members: own, ...face, isSame: isSameEndpoint(endpoint, own, before) });
+      targets.set(path, had instanceof Aggregate ? had : this.#aggregate(own, face, snapshot));
+    }
+    return { snapshot, members, targets, locals, regrouped };
   }
 
   #single(member: PlacedMember): Single {
@@ -254,37 +252,10 @@ export class Roster {
   }
 }
 
-/** True when an endpoint has the members that it had, in their order, and shows the same of them. */
-function isSameEndpoint(
-  { path, prefixed, view }: EndpointSpec,
-  own: readonly PlacedMember[],
-  before: Served | null,
-): boolean {
-  const former = before?.snapshot.endpoints.find((one) => one.path === path);
-  if (before === null || former === undefined || former.prefixed !== prefixed) return false;
-  const had = former.members.map((at) => before.members[at]);
-  const isSameView = JSON.stringify(former.view) === JSON.stringify(view);
-  return isSameView && had.length === own.length && had.every((member, at) => member === own[at]);
-}
-
-function leftOutBy(before: Served, next: Served): LeftOut {
-  const staying = new Set(next.members);
-  const members = before.members.filter((one) => !staying.has(one));
-  const leaving = new Set(members);
-  const hasLost = ({ members: own }: EndpointSpec): boolean =>
-    own.some((at) => {
-      const member = before.members[at];
-      return member !== undefined && leaving.has(member);
-    });
-  const targets = new Map([...before.targets].filter(([path, target]) => next.targets.get(path) !== target));
-  const lossy = new Set(before.snapshot.endpoints.filter(hasLost).map(({ path }) => path));
-  return {
-    epoch: next.snapshot.epoch,
-    members,
-    targets,
-    locals: before.locals,
-    closing: new Set(targets.keys()),
-    needing: new Set([...targets.keys(), ...lossy]),
-    regrouped: next.regrouped.map(({ target }) => target),
-  };
+/** The one server that an endpoint has; undefined when it has several. */
+function onlyMember(
+  { members: own }: EndpointSpec,
+  members: readonly PlacedMember[],
+): PlacedMember | undefined {
+  return own.length === 1 ? members[own[0] ?? -1] : undefined;
 }

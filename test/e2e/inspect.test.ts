@@ -188,6 +188,11 @@ describe('servers', () => {
       );
       expect(server(inspection, 'gone')?.faults[0]?.code).toBe('GW_UPSTREAM_CONNECT');
       expect(server(inspection, 'lost')?.faults[0]?.code).toBe('GW_UPSTREAM_SPAWN');
+      // These alone: there may be thousands of others.
+      const some = await gateway.inspect(['lost', 'nobody', 'near']);
+      expect(some.servers.map(({ name, era }) => `${name} ${era}`)).toEqual(['lost unknown', 'near modern']);
+      expect(server(some, 'lost')).toEqual(server(inspection, 'lost'));
+      expect(Object.keys((await gateway.stats(['gone', 'nobody'])).upstreams)).toEqual(['gone']);
     },
     TEST_MS_MAX,
   );

@@ -56,8 +56,10 @@ export interface Governed {
   settings(): Settings;
   /** The same with its `places`, which say where the cells of its servers and endpoints are. */
   snapshot(): Snapshot;
-  stats(): Promise<GovernedStats>;
-  inspect(): Promise<Inspection>;
+  /** `servers`: of these alone, sessions included. */
+  stats(servers?: readonly string[]): Promise<GovernedStats>;
+  /** `servers`: what these are alone, without sessions and parked calls. */
+  inspect(servers?: readonly string[]): Promise<Inspection>;
   /** Does what an operator asks; how much there was to do. */
   act(deed: Deed): Promise<number>;
   readiness(): Promise<readonly ReadinessCheck[]>;

@@ -8,7 +8,7 @@ import { serverSeries } from '../../memory/series-read.ts';
 import { isoTime } from '../../observe/fields.ts';
 import type { Inspection, ServerInspection } from '../../observe/inspection.ts';
 import type { Snapshot } from '../../snapshot.ts';
-import { cellsInOrder, type HttpTarget, type ServerSpec } from '../../upstream/spec.ts';
+import { cellsInOrder, type HttpTarget, placesByName, type ServerSpec } from '../../upstream/spec.ts';
 import type { ServerEntry } from '../registry/registry.ts';
 import { breakerView } from './breaker-view.ts';
 import type { Governed, GovernedStats } from './governed.ts';
@@ -28,9 +28,9 @@ export interface Moment {
   readonly inspected: ReadonlyMap<string, ServerInspection>;
 }
 
-/** Looks at the gateway. */
-export async function lookAt(governed: Governed): Promise<Moment> {
-  const [stats, inspection] = await Promise.all([governed.stats(), governed.inspect()]);
+/** Looks at these servers of the gateway: there may be thousands of others. */
+export async function lookAt(governed: Governed, names: readonly string[]): Promise<Moment> {
+  const [stats, inspection] = await Promise.all([governed.stats(names), governed.inspect(names)]);
   return momentOf(governed, stats, inspection);
 }
 
@@ -43,17 +43,6 @@ export function glanceAt(governed: Governed): Moment {
   return momentOf(governed, nothing, { servers: [] });
 }
 
-const numbersIn = new WeakMap<Snapshot, ReadonlyMap<string, number>>();
-
-/** Numbers of a snapshot's servers by name, counted once. */
-function numbersOf(snapshot: Snapshot): ReadonlyMap<string, number> {
-  const known = numbersIn.get(snapshot);
-  if (known !== undefined) return known;
-  const numbers = new Map(snapshot.servers.map(({ name }, at) => [name, at]));
-  numbersIn.set(snapshot, numbers);
-  return numbers;
-}
-
 function momentOf(
   governed: Governed,
   stats: GovernedStats,
@@ -62,7 +51,7 @@ function momentOf(
   const snapshot = governed.snapshot();
   return {
     ...{ governed, stats, snapshot },
-    serverAt: numbersOf(snapshot),
+    serverAt: placesByName(snapshot.servers),
     inspected: new Map(servers.map((server) => [server.name, server])),
   };
 }

@@ -207,7 +207,8 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
       );
     const from = Number(cursor);
     const page = all.slice(from, from + limit);
-    const moment = await lookAt(governed);
+    const names = page.map(({ name }) => name);
+    const moment = await lookAt(governed, names);
     const next = from + limit < all.length ? String(from + limit) : null;
     return c.json({ items: page.map((entry) => serverView(moment, entry)), next, total: all.length }, 200);
   });
@@ -215,7 +216,7 @@ export function addServers(app: AdminApp, { governed }: Surroundings): void {
     const { name } = c.req.valid('param');
     const entry = registry.get(name);
     if (entry === null) throw unknown('server', name);
-    return c.json(serverView(await lookAt(governed), entry), 200, etagOf(entry.version));
+    return c.json(serverView(await lookAt(governed, [name]), entry), 200, etagOf(entry.version));
   });
   app.openapi(postServer, async (c) => {
     const { name, settings } = c.req.valid('json');

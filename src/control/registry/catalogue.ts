@@ -15,6 +15,19 @@ export interface Trial {
   readonly verdict: Extract<Verdict, { ok: true }> | null;
 }
 
+/** What was merged last: the next time almost all is as it was. */
+interface Merged {
+  readonly base: Wanted;
+  readonly stored: readonly StoredServer[];
+  readonly wanted: Wanted;
+}
+
+/** An entry that is another one, or new. */
+interface EntryChange {
+  readonly before: StoredServer | null;
+  readonly after: StoredServer;
+}
+
 /** The servers of one gateway, whatever they are from. */
 export class Catalogue {
   readonly #store: RegistryStore;
@@ -23,6 +36,11 @@ export class Catalogue {
   /** By the settings as they are kept, which are another object after each change. */
   readonly #verdicts = new WeakMap<Mapping, Verdict>();
   readonly #shown = new WeakMap<object, Mapping>();
+  #last: Merged | null = null;
+  /** All entries, and what they were made of: pages of one list are asked for one after the other. */
+  #entries: { readonly of: readonly unknown[]; readonly all: readonly ServerEntry[] } | null = null;
+  /** A list of which every entry has its verdict. */
+  #judged: readonly StoredServer[] = [];
 
   /** `base` is what the file says. */
   constructor(store: RegistryStore, tools: JudgeTools, base: Wanted) {
@@ -50,19 +68,19 @@ export class Catalogue {
 
   /** Judges what was not judged yet; returns what cannot be served, by name. */
   async refresh(): Promise<ReadonlyMap<string, string>> {
-    const unjudged = this.#store.list().filter(({ settings }) => !this.#verdicts.has(settings));
+    const known = this.#judged;
+    const all = this.#store.list();
+    const unjudged = all.filter((stored, at) => known[at] !== stored && !this.#verdicts.has(stored.settings));
     const troubles = new Map<string, string>();
-    if (unjudged.length === 0) return troubles;
-    const verdicts = await judge(
-      new Map(unjudged.map(({ name, settings }) => [name, settings])),
-      this.#tools,
-    );
+    const wanted = new Map(unjudged.map(({ name, settings }) => [name, settings]));
+    const verdicts = wanted.size === 0 ? null : await judge(wanted, this.#tools);
     for (const { name, settings } of unjudged) {
-      const verdict = verdicts.get(name);
+      const verdict = verdicts?.get(name);
       if (verdict === undefined) continue;
       this.#verdicts.set(settings, verdict);
       if (!verdict.ok) troubles.set(name, troubleText(verdict));
     }
+    this.#judged = all;
     return troubles;
   }
 
@@ -75,8 +93,36 @@ export class Catalogue {
     return Object.hasOwn(this.#base.config.servers, name);
   }
 
-  /** The file's configuration with the registry's servers behind its own, and with the trial's change, if any. */
-  merged(trial: Trial | null = null): Wanted {
+  /** The file's configuration with the registry's servers behind its own; what is as it was the last time is taken over. */
+  merged(): Wanted {
+    const last = this.#last;
+    const stored = this.#store.list();
+    const changes = last?.base === this.#base ? changesOf(last.stored, stored) : null;
+    const patched = last === null || changes === null ? null : this.#patched(last.wanted, changes);
+    const wanted = patched ?? this.mergedWith(null);
+    // What came while others were judged is judged the next time.
+    this.#last = stored === this.#judged ? { base: this.#base, stored, wanted } : null;
+    return wanted;
+  }
+
+  /** What was merged, with these entries changed; null where that is more than putting a server in its place. */
+  #patched({ config, material }: Wanted, changes: readonly EntryChange[]): Wanted | null {
+    if (changes.length === 0) return { config, material };
+    const servers = { ...config.servers };
+    for (const { before, after } of changes) {
+      const { name, settings } = after;
+      const verdict = this.#verdicts.get(settings);
+      const was = before === null ? null : this.#verdicts.get(before.settings);
+      const hasFiles = [verdict, was].some((one) => one?.ok === true && one.material.size > 0);
+      const isInPlace = Object.hasOwn(servers, name) === (before !== null);
+      if (verdict?.ok !== true || hasFiles || !isInPlace || this.isTaken(name)) return null;
+      servers[name] = verdict.server;
+    }
+    return { config: { ...config, servers }, material };
+  }
+
+  /** The same merged from nothing, with the trial's change, if any. */
+  mergedWith(trial: Trial | null): Wanted {
     const { config, material } = this.#base;
     const servers: Record<string, ServerConfig> = { ...config.servers };
     const texts = new Map(material);
@@ -96,8 +142,12 @@ export class Catalogue {
 
   /** Every entry: the file's, then the registry's. */
   entries(): readonly ServerEntry[] {
-    const ofFile = Object.keys(this.#base.config.servers).flatMap((name) => this.#fileEntry(name) ?? []);
-    return [...ofFile, ...this.#store.list().map((stored) => this.entryOf(stored))];
+    const of = [this.#base, this.#store.list(), this.#judged] as const;
+    if (this.#entries?.of.every((one, at) => one === of[at]) !== true) {
+      const ofFile = Object.keys(this.#base.config.servers).flatMap((name) => this.#fileEntry(name) ?? []);
+      this.#entries = { of, all: [...ofFile, ...of[1].map((stored) => this.entryOf(stored))] };
+    }
+    return this.#entries.all;
   }
 
   /** The entry that counts. */
@@ -139,6 +189,22 @@ export class Catalogue {
     this.#shown.set(key, fresh);
     return fresh;
   }
+}
+
+/** What differs where a list has other entries of the same names, or more of them at its end; null: they differ in more than that. */
+function changesOf(
+  before: readonly StoredServer[],
+  after: readonly StoredServer[],
+): readonly EntryChange[] | null {
+  if (after.length < before.length) return null;
+  const changes: EntryChange[] = [];
+  for (const [at, entry] of after.entries()) {
+    const former = before[at] ?? null;
+    if (former === entry) continue;
+    if (former !== null && former.name !== entry.name) return null;
+    changes.push({ before: former, after: entry });
+  }
+  return changes;
 }
 
 function troubleText({ faults }: Extract<Verdict, { ok: false }>): string {

@@ -15,6 +15,8 @@ type Refused = Extract<Written, { ok: false }>;
 /** The servers, and the number of the last event. */
 export class Ledger {
   #servers: Map<string, StoredServer>;
+  /** The same as a list, until something changes. */
+  #list: readonly StoredServer[] | null = null;
   #lastId: number;
   /** What is staged and neither taken nor dropped. */
   readonly #ahead = new Map<string, StoredServer | null>();
@@ -31,7 +33,15 @@ export class Ledger {
   }
 
   list(): readonly StoredServer[] {
-    return [...this.#servers.values()];
+    if (this.#list === null) {
+      const list: StoredServer[] = [];
+      // Several times as fast as spreading them.
+      this.#servers.forEach((server) => {
+        list.push(server);
+      });
+      this.#list = list;
+    }
+    return this.#list;
   }
 
   get(name: string): StoredServer | null {
@@ -68,6 +78,7 @@ export class Ledger {
       if (server === null || this.#servers.get(name)?.place !== server.place) this.#servers.delete(name);
       if (server !== null) this.#servers.set(name, server);
     }
+    if (this.#ahead.size > 0) this.#list = null;
     this.#ahead.clear();
     this.#lastId = this.#aheadId;
   }
@@ -81,6 +92,7 @@ export class Ledger {
   /** Somebody else has written: this is how things are. Only while nothing is staged. */
   replace(servers: readonly StoredServer[], lastId: number): void {
     this.#servers = byName(servers);
+    this.#list = null;
     this.#lastId = lastId;
     this.#aheadId = lastId;
   }

@@ -256,7 +256,7 @@ export class LiveRegistry implements Registry {
     const notes = notesOf(draft, this.#catalogue, running);
     if (isPlan) {
       const plan =
-        this.#link?.plan(this.#catalogue.merged(draft)) ?? planTrial(draft, running, this.#tools.env);
+        this.#link?.plan(this.#catalogue.mergedWith(draft)) ?? planTrial(draft, running, this.#tools.env);
       return { ok: true, plan: { ...plan, notes }, server: null, isNew };
     }
     const isShadowed = this.#catalogue.isTaken(draft.name);

@@ -2,8 +2,8 @@
 // Called by live-registry.ts. Promises: the same as planReload() says where nothing else differs (a test compares them), at a cost that does not grow with the number of
 // servers; what could not be served fails here, before it is kept.
 import type { Snapshot } from '../../snapshot.ts';
-import type { ServerSpec } from '../../upstream/spec.ts';
-import { compileOne } from '../compile.ts';
+import { placesByName, type ServerSpec } from '../../upstream/spec.ts';
+import { compileServer } from '../compile-server.ts';
 import { type Plan, planServer, type Settings } from '../plan.ts';
 import type { Environment } from '../references.ts';
 import type { Catalogue, Trial } from './catalogue.ts';
@@ -13,7 +13,7 @@ type Sound = Extract<Verdict, { ok: true }>;
 
 /** The server as the data path would have it; null: it is disabled. Throws GatewayError when it cannot be. */
 export function compileTrial(name: string, { server, material }: Sound, env: Environment): ServerSpec | null {
-  return server.disabled ? null : compileOne(name, server, { material, env });
+  return server.disabled ? null : compileServer(name, server, { material, env });
 }
 
 /** What happens to the server of a trial. */
@@ -29,15 +29,8 @@ export function planTrial({ name, verdict }: Trial, running: Settings | null, en
   });
 }
 
-const byName = new WeakMap<Snapshot, ReadonlyMap<string, ServerSpec>>();
-
-function specOf(snapshot: Snapshot, name: string): ServerSpec | undefined {
-  let specs = byName.get(snapshot);
-  if (specs === undefined) {
-    specs = new Map(snapshot.servers.map((spec) => [spec.name, spec]));
-    byName.set(snapshot, specs);
-  }
-  return specs.get(name);
+function specOf({ servers }: Snapshot, name: string): ServerSpec | undefined {
+  return servers[placesByName(servers).get(name) ?? -1];
 }
 
 /** What else is worth knowing, in words. */

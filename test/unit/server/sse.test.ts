@@ -9,7 +9,7 @@ import { createLog } from '../../../src/observe/log.ts';
 import type { Reply } from '../../../src/runtime/runtime.ts';
 import { Front } from '../../../src/server/http.ts';
 import { Recorder } from '../../../src/server/record.ts';
-import { ssePath } from '../../../src/server/sse-place.ts';
+import { ssePath, ssePlaceOf } from '../../../src/server/sse-place.ts';
 import type { FakeScript } from '../../../src/upstream/fake.ts';
 import { FakeInbound } from '../../fixtures/inbound.ts';
 import {
@@ -85,6 +85,17 @@ const single = (script: FakeScript): LabOptions => ({ servers: { a: script }, si
 
 test('paths: one stream for each endpoint', () => {
   expect(['/mcp', '/mcp/files', '/mcp/sse'].map(ssePath)).toEqual(['/sse', '/mcp/files/sse', '/mcp/sse/sse']);
+  // And the way back: of each path whose it is.
+  const found = ['/sse', '/sse/message', '/mcp/files/sse', '/mcp/sse/sse/message'].map(ssePlaceOf);
+  expect(found).toEqual([
+    { role: 'stream', endpointPath: '/mcp' },
+    { role: 'message', endpointPath: '/mcp' },
+    { role: 'stream', endpointPath: '/mcp/files' },
+    { role: 'message', endpointPath: '/mcp/sse' },
+  ]);
+  expect(['/mcp/sse', '/mcp', '/message', '/mcp/files/sse/messages'].map(ssePlaceOf)).toEqual([
+    ...[null, null, null, null],
+  ]);
 });
 
 describe('a connection', () => {

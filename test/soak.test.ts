@@ -4,6 +4,7 @@ import { afterAll, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
 import { Ledger, ratioOf } from '../scripts/soak/ledger.ts';
 import { faultsOf, reportOf } from '../scripts/soak/report.ts';
+import { Rests } from '../scripts/soak/rests.ts';
 import { type Soaked, type SoakOptions, soak } from '../scripts/soak/run.ts';
 import { type Mood, Shim } from '../scripts/soak/shim.ts';
 import { grows, type Look, trendOf } from '../scripts/soak/watch.ts';
@@ -42,6 +43,7 @@ function runWith(change: Partial<Soaked>, seconds = 600): Soaked {
     options: { ...options, seconds },
     ledger,
     looks,
+    rests: [],
     left,
     exitCode: 0,
     logged: 0,
@@ -73,6 +75,12 @@ test('the judgement: what it demands, one by one', () => {
   const leaking = Array.from({ length: 600 }, (_, at) => lookWith(at, 100 + at / 10 + (at % 3)));
   expect(faultsOf(runWith({ looks: leaking }))).toEqual(['residentMb grows']);
   expect(faultsOf(runWith({ looks: leaking.slice(0, 60) }, 60))).toEqual([]);
+  // What is kept shows at rest; what comes and goes with the traffic does not.
+  const rests = [180, 200, 201, 199, 202].map((mb, at) => lookWith(120 * (at + 1), mb));
+  expect(faultsOf(runWith({ looks: leaking, rests }))).toEqual([]);
+  const kept = [180, 200, 211, 219, 230].map((mb, at) => lookWith(120 * (at + 1), mb));
+  expect(faultsOf(runWith({ rests: kept }))).toEqual(['residentMb grows']);
+  expect(reportOf(runWith({ rests: kept }))).toContain('200 at 240 s');
   expect(faultsOf(runWith({ ledger: new Ledger() }))).toEqual(['no call of a healthy server succeeded']);
   expect(ratioOf({ succeeded: 0, failed: 0 })).toBe(1);
 });
@@ -136,3 +144,20 @@ test('the shim: each mood does what it is called', async () => {
   await shim.stop();
   server.close();
 }, 20_000);
+
+test('rests come at fixed shares of a long run, and hold clients back until they end', async () => {
+  const rests = new Rests(600);
+  expect([rests.at(0), rests.isOn]).toEqual([null, false]);
+  expect([rests.at(121), rests.isOn]).toEqual([null, true]);
+  let isThrough = false;
+  const waiting = rests.over().then(() => {
+    isThrough = true;
+  });
+  expect([rests.at(141), isThrough]).toEqual([0, false]);
+  expect([rests.at(146), rests.isOn]).toEqual([null, false]);
+  await waiting;
+  expect(rests.at(504)).toBe(3);
+  rests.end();
+  const short = new Rests(60);
+  expect([short.at(13), short.isOn]).toEqual([null, false]);
+});

@@ -16,6 +16,8 @@ export interface Crowd {
   readonly places: readonly Place[];
   readonly ledger: Ledger;
   readonly isOver: () => boolean;
+  /** Resolves when nobody rests. */
+  readonly rested: () => Promise<void>;
 }
 
 /** Clients by the era they speak and whose make they are. */
@@ -88,6 +90,7 @@ export async function runClient(crowd: Crowd, kind: ClientKind, seed: number): P
     const isTogether = dice.chance(TOGETHER_SHARE);
     await VISITS[kind](crowd, { place, isTogether, dice });
     await Bun.sleep(dice.between(0, CALM_MS));
+    await crowd.rested();
   }
 }
 

@@ -5,7 +5,7 @@ import { median } from '../../bench/report.ts';
 import { type Failure, ratioOf } from './ledger.ts';
 import { isClean, type Leftovers } from './leftovers.ts';
 import { percent, type Soaked } from './run.ts';
-import { grows, type Trend, trendOf, WARM_SHARE } from './watch.ts';
+import { grows, restTrend, type Trend, trendOf, WARM_SHARE } from './watch.ts';
 
 /** Least share of the calls of healthy servers that must succeed. */
 export const SUCCESS_MIN = 0.999_97;
@@ -29,8 +29,10 @@ export function faultsOf(run: Soaked): string[] {
   const lost = ledger.recoveries.filter(({ ms }) => ms === null);
   if (lost.length > 0) faults.push(`${lost.length} servers were not served again after a fault`);
   if (options.seconds >= TREND_SECONDS_MIN)
-    for (const figure of ['residentMb', 'handles', 'children'] as const)
-      if (grows(trendOf(looks, figure), RISE[figure])) faults.push(`${figure} grows`);
+    for (const figure of ['residentMb', 'handles', 'children'] as const) {
+      const atRest = figure === 'residentMb' ? restTrend(run.rests) : null;
+      if (grows(atRest ?? trendOf(looks, figure), RISE[figure])) faults.push(`${figure} grows`);
+    }
   if (!isClean(left)) faults.push(`left over: ${leftText(left)}`);
   if (exitCode !== 0) faults.push(`the gateway ended with ${exitCode}`);
   return faults;
@@ -43,6 +45,14 @@ function leftText({ sessions, calls, children, handles }: Leftovers): string {
 function trendLine(name: string, { perHour, error, least, most }: Trend, unit: string): string {
   const slope = `${perHour.toFixed(1)} ± ${error.toFixed(1)}${unit} per hour`;
   return `  ${name.padEnd(9)} ${slope}; ${least.toFixed(0)} to ${most.toFixed(0)}${unit}`;
+}
+
+/** Memory while nobody calls: what of it grows is kept, and no garbage of what runs. */
+function restLines({ rests }: Soaked): string[] {
+  const trend = restTrend(rests);
+  if (trend === null) return [];
+  const each = rests.map(({ seconds, residentMb }) => `${residentMb.toFixed(0)} at ${seconds.toFixed(0)} s`);
+  return [trendLine('at rest', trend, ' MB'), `            (${each.join(', ')}; the first is warm-up)`];
 }
 
 function failureLines(failures: ReadonlyMap<string, Failure>): string[] {
@@ -82,6 +92,7 @@ export function reportOf(run: Soaked): string {
     ...faults.map((fault) => recoveryLine(fault, run, fault)),
     `the gateway, after the first ${WARM_SHARE * 100} % of the run, its garbage collector ${options.wholeHeap ? 'looking at the whole heap each time' : 'as in production'}`,
     trendLine('RSS', trendOf(looks, 'residentMb'), ' MB'),
+    ...restLines(run),
     trendLine('handles', trendOf(looks, 'handles'), ''),
     trendLine('children', trendOf(looks, 'children'), ''),
     `left over: ${leftText(left)}`,

@@ -8,6 +8,7 @@ import { afflict } from './faults.ts';
 import { Ledger, ratioOf } from './ledger.ts';
 import { awaitLeftovers, type Leftovers } from './leftovers.ts';
 import { type Place, startPlaces } from './places.ts';
+import { Rests } from './rests.ts';
 import { LegacyClient, modern } from './rpc.ts';
 import { listWhole } from './scenes.ts';
 import { type Look, lookAt } from './watch.ts';
@@ -32,6 +33,8 @@ export interface Soaked {
   readonly options: SoakOptions;
   readonly ledger: Ledger;
   readonly looks: readonly Look[];
+  /** The least that it held in each rest, and when all was over. */
+  readonly rests: readonly Look[];
   readonly left: Leftovers;
   readonly exitCode: number;
   /** What the gateway wrote that is no word of being ready. */
@@ -62,6 +65,7 @@ const WARM_AT_ONCE = 6;
 const WARM_MS_MAX = 60_000;
 const LINE_MS = 5_000;
 const LOOK_MS = 1_000;
+const FINAL_LOOKS = 20;
 
 /** Runs it. Rejects when servers or the gateway cannot be started. */
 export async function soak(options: SoakOptions): Promise<Soaked> {
@@ -74,16 +78,17 @@ export async function soak(options: SoakOptions): Promise<Soaked> {
     gateway = await startGateway(servers, settings, options.wholeHeap ? WHOLE_HEAP : {});
     const before = lookAt(gateway.pid, 0);
     await warmUp(gateway.url, places);
-    const { ledger, looks, seconds } = await traffic(options, places, gateway);
+    const { ledger, looks, rests, seconds } = await traffic(options, places, gateway);
     options.say(`traffic is over; waiting until nothing is left, ${LEFTOVERS_MS_MAX / 1000} s at most`);
     const left = await awaitLeftovers(
       { places, pid: gateway.pid, port: Number(new URL(gateway.url).port), before, workers: options.workers },
       LEFTOVERS_MS_MAX,
     );
+    if (rests.length > 0) rests.push(await finalLook(gateway.pid, seconds));
     const logged = gateway.stderr().split('\n').length - 1;
     const exitCode = await gateway.stop();
     gateway = null;
-    return { options, ledger, looks, left, exitCode, logged, seconds };
+    return { options, ledger, looks, rests, left, exitCode, logged, seconds };
   } finally {
     await gateway?.stop();
     await Promise.all(places.map((place) => place.stop()));
@@ -128,7 +133,7 @@ async function traffic(
   options: SoakOptions,
   places: readonly Place[],
   gateway: { readonly url: string; readonly pid: number },
-): Promise<{ ledger: Ledger; looks: Look[]; seconds: number }> {
+): Promise<{ ledger: Ledger; looks: Look[]; rests: Look[]; seconds: number }> {
   const ledger = new Ledger((health, kind) => {
     if (health === 'healthy') options.say(`  FAILED: ${kind}`);
   });
@@ -136,6 +141,8 @@ async function traffic(
   const nextSeed = (): number => dice.whole(1, 2 ** 31 - 1);
   const fromMs = performance.now();
   const looks = [lookAt(gateway.pid, 0)];
+  const rests = new Rests(options.seconds);
+  const floors: Look[] = [];
   let isOver = false;
   const sick = places.filter((place) => place.health === 'faulty');
   const tell = (text: string): void => {
@@ -143,18 +150,19 @@ async function traffic(
   };
   const pace = options.small ? SMALL_PACE : PACE;
   const ward = { places, gateway, ledger, isOver: () => isOver, pace, tell };
-  const crowd = { url: gateway.url, places, ledger, isOver: () => isOver };
+  const crowd = { url: gateway.url, places, ledger, isOver: () => isOver, rested: () => rests.over() };
   const running = [
     ...sick.map((place) => afflict(ward, place, nextSeed())),
     ...Array.from({ length: options.clients }, (_, n) => runClient(crowd, kindOf(n), nextSeed())),
   ];
   try {
-    await watch(options, { gateway, ledger, looks, fromMs });
+    await watch(options, { gateway, ledger, looks, rests, floors, fromMs });
   } finally {
     isOver = true;
+    rests.end();
   }
   await Promise.all(running);
-  return { ledger, looks, seconds: (performance.now() - fromMs) / 1000 };
+  return { ledger, looks, rests: floors, seconds: (performance.now() - fromMs) / 1000 };
 }
 
 /** Of twelve clients one is an SDK's, and the others are of both eras. */
@@ -166,7 +174,14 @@ function kindOf(n: number): ClientKind {
 /** Looks every second and says a line every few, until the time is up. */
 async function watch(
   { seconds, say }: SoakOptions,
-  run: { gateway: { pid: number }; ledger: Ledger; looks: Look[]; fromMs: number },
+  run: {
+    gateway: { pid: number };
+    ledger: Ledger;
+    looks: Look[];
+    rests: Rests;
+    floors: Look[];
+    fromMs: number;
+  },
 ): Promise<void> {
   const { ledger, looks } = run;
   let before = 0;
@@ -175,7 +190,10 @@ async function watch(
     await Bun.sleep(Math.min(LOOK_MS, seconds * 1000));
     const nowMs = performance.now();
     const look = lookAt(run.gateway.pid, (nowMs - run.fromMs) / 1000);
-    looks.push(look);
+    const rest = run.rests.at(look.seconds);
+    // What is looked at in a rest says nothing of what runs.
+    if (!run.rests.isOn) looks.push(look);
+    if (rest !== null) run.floors[rest] = lower(run.floors[rest], look);
     if (nowMs - saidMs < LINE_MS) continue;
     const { healthy, faulty } = ledger.scores;
     const total = healthy.succeeded + healthy.failed + faulty.succeeded + faulty.failed;
@@ -186,6 +204,21 @@ async function watch(
     before = total;
     saidMs = nowMs;
   }
+}
+
+/** The look at which less was resident. */
+function lower(one: Look | undefined, other: Look): Look {
+  return one === undefined || other.residentMb < one.residentMb ? other : one;
+}
+
+/** The least that it holds once all has been over for as long as in a rest. */
+async function finalLook(pid: number, seconds: number): Promise<Look> {
+  let least = lookAt(pid, seconds);
+  for (let n = 0; n < FINAL_LOOKS; n++) {
+    await Bun.sleep(LOOK_MS);
+    least = lower(least, lookAt(pid, seconds));
+  }
+  return least;
 }
 
 /** A share in per cent. */

@@ -39,6 +39,7 @@ export const WARM_SHARE = 0.25;
 const STRETCHES = 24;
 /** Fewer say nothing of how they hang together. */
 const STRETCHES_MIN = 4;
+const RESTS_MIN = 3;
 /** A correlation that is found higher is taken for this: the few samples of a run cannot tell. */
 const CORRELATION_MAX = 0.9;
 
@@ -82,6 +83,22 @@ function wideSlopeOf(points: readonly (readonly [number, number])[]): { slope: n
     whole === 0 ? 0 : rests.reduce((sum, rest, at) => sum + rest * (rests[at - 1] ?? 0), 0) / whole;
   const correlation = Math.min(CORRELATION_MAX, Math.max(0, found + (1 + 4 * found) / count));
   return { slope, error: error * Math.sqrt((1 + correlation) / (1 - correlation)) };
+}
+
+/** How memory went from rest to rest; the first belongs to the warm-up. */
+export function restTrend(rests: readonly Look[]): Trend | null {
+  const points = rests.slice(1).map(({ seconds, residentMb: mb }) => [seconds / 3600, mb] as const);
+  if (points.length < RESTS_MIN) return null;
+  const { slope, error } = slopeOf(points);
+  const values = points.map(([, mb]) => mb);
+  const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
+  return {
+    perHour: slope,
+    error,
+    least: Math.min(...values),
+    most: Math.max(...values),
+    rise: slope * hours,
+  };
 }
 
 /** True when a figure rose by more than `least` and by more than its noise explains. */

@@ -1,10 +1,9 @@
 // The least that stands between a client and a server: a body comes in, goes out on a kept connection behind a head that never changes, and the reply's body goes back.
 // Called by hello.ts. Promises: no check, no JSON, no bound: what a transport and a runtime's sockets cost by themselves, and so the least that a gateway on them can.
+import { concat, decode, encode } from '../../src/base/bytes.ts';
 import type { Reply, Runtime, Socket } from '../../src/runtime/runtime.ts';
 import { CALL_HEADERS } from './call.ts';
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 const HEADERS = { 'content-type': 'application/json' };
 
 /** Sends a body to the server and gives its reply. */
@@ -47,10 +46,9 @@ class Connection {
 
   private receive(bytes: Uint8Array): void {
     this.parts.push(bytes);
-    const whole = this.parts.length === 1 ? bytes : Buffer.concat(this.parts);
+    const whole = this.parts.length === 1 ? bytes : concat(this.parts);
     const bodyAt = Buffer.from(whole.buffer, whole.byteOffset, whole.length).indexOf('\r\n\r\n') + 4;
-    const length =
-      bodyAt < 4 ? null : /content-length: (\d+)/i.exec(decoder.decode(whole.subarray(0, bodyAt)));
+    const length = bodyAt < 4 ? null : /content-length: (\d+)/i.exec(decode(whole, 0, bodyAt));
     if (length === null || whole.length < bodyAt + Number(length[1])) return;
     this.parts = [];
     this.isIdle(this);
@@ -69,10 +67,6 @@ export function createRelay(runtime: Runtime, upstream: URL): Relay {
   const head = `POST ${upstream.pathname} HTTP/1.1\r\nhost: ${upstream.host}\r\n${lines.join('')}content-length: `;
   return (body) => {
     const connection = idle.pop() ?? new Connection(runtime, upstream, (one) => void idle.push(one));
-    const start = encoder.encode(`${head}${body.length}\r\n\r\n`);
-    const whole = new Uint8Array(start.length + body.length);
-    whole.set(start);
-    whole.set(body, start.length);
-    return connection.send(whole);
+    return connection.send(concat([encode(`${head}${body.length}\r\n\r\n`), body]));
   };
 }

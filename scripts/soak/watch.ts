@@ -56,8 +56,18 @@ export function trendOf(looks: readonly Look[], figure: 'residentMb' | 'handles'
     points.push([mean((look) => look.seconds) / 3600, mean((look) => look[figure])]);
   }
   const values = settled.map((look) => look[figure]);
-  const { slope, error } =
-    points.length < STRETCHES_MIN ? { slope: Number.NaN, error: Number.NaN } : wideSlopeOf(points);
+  const line = points.length < STRETCHES_MIN ? { slope: Number.NaN, error: Number.NaN } : wideSlopeOf(points);
+  return trendAlong(line, points, values);
+}
+
+type Points = readonly (readonly [number, number])[];
+
+/** What a line through points (hours, figure) says of the values behind them. */
+function trendAlong(
+  { slope, error }: { readonly slope: number; readonly error: number },
+  points: Points,
+  values: readonly number[],
+): Trend {
   const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
   return {
     perHour: slope,
@@ -72,7 +82,7 @@ export function trendOf(looks: readonly Look[], figure: 'residentMb' | 'handles'
  * The line through points at equal distances; its error holds for residuals of which each resembles the one before (first-order autoregression). Around a
  * line through n points their correlation is found too low by about (1 + 4r) / n, which is put back.
  */
-function wideSlopeOf(points: readonly (readonly [number, number])[]): { slope: number; error: number } {
+function wideSlopeOf(points: Points): { slope: number; error: number } {
   const { slope, error } = slopeOf(points);
   const count = points.length;
   const meanX = points.reduce((sum, [x]) => sum + x, 0) / count;
@@ -89,16 +99,8 @@ function wideSlopeOf(points: readonly (readonly [number, number])[]): { slope: n
 export function restTrend(rests: readonly Look[]): Trend | null {
   const points = rests.slice(1).map(({ seconds, residentMb: mb }) => [seconds / 3600, mb] as const);
   if (points.length < RESTS_MIN) return null;
-  const { slope, error } = slopeOf(points);
   const values = points.map(([, mb]) => mb);
-  const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
-  return {
-    perHour: slope,
-    error,
-    least: Math.min(...values),
-    most: Math.max(...values),
-    rise: slope * hours,
-  };
+  return trendAlong(slopeOf(points), points, values);
 }
 
 /** True when a figure rose by more than `least` and by more than its noise explains. */

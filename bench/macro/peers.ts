@@ -1,7 +1,7 @@
 // Who stands between the load and the echo upstream: nobody, nginx, HAProxy, or the gateway.
 // Called by routed.ts, transports.ts, suite.ts, capacity.ts and the toy bench. Promises: every peer listens on a free loopback port, keeps its connections to the
 // upstream open, writes no access log, and lives in a temporary folder that goes with it.
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Transport } from '../../src/runtime/runtime.ts';
@@ -10,7 +10,6 @@ import { freePort, startTarget, type Target } from './target.ts';
 const ROOT = join(import.meta.dir, '..', '..');
 
 /** Where the native scanner lies, from the root on. */
-const ADDON = 'build/Release/sluice.node';
 
 /** Name of the echo server in the gateway's configuration. */
 const SERVER = 'echo';
@@ -161,28 +160,10 @@ export function startGatewayWith(
   });
 }
 
-/** How a gateway on Node is run: bundled, and with uWebSockets.js or where it finds none. */
-export interface NodeGateway {
-  readonly transport: Transport;
-  /** Without the package uWebSockets.js: node:http serves. */
-  readonly isBare?: boolean;
-}
-
 /** Starts the gateway on Node, with one HTTP server and one data worker. It runs dist/node/ as it is there. */
-export function startGatewayOnNode(
-  name: string,
-  upstream: string,
-  { transport, isBare = false }: NodeGateway,
-): Promise<Target> {
+export function startGatewayOnNode(name: string, upstream: string, transport: Transport): Promise<Target> {
   return inFolder((folder) => {
-    const built = join(ROOT, 'dist', 'node');
-    let main = join(built, 'main.js');
-    if (isBare) {
-      // No package is found from there on upwards.
-      cpSync(built, join(folder, 'dist', 'node'), { recursive: true });
-      if (existsSync(join(ROOT, ADDON))) cpSync(join(ROOT, ADDON), join(folder, ADDON));
-      main = join(folder, 'dist', 'node', 'main.js');
-    }
+    const main = join(ROOT, 'dist', 'node', 'main.js');
     const config = join(folder, 'sluice.json');
     const listen = { host: '127.0.0.1', port: 0, transport };
     writeFileSync(config, JSON.stringify({ listen, servers: { [SERVER]: { url: upstream } }, workers: 1 }));

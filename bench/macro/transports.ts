@@ -123,11 +123,8 @@ function routedTargets(upstream: string, { node, nginx, hello }: Tools): readonl
   const onNode = [
     relay('uWebSockets.js on Node', node ?? '', hello, 'uwebsockets'),
     relay('our HTTP/1.1 on Node', node ?? '', hello, 'sockets'),
-    (): Promise<Target> =>
-      startGatewayOnNode('sluice on Node, uWebSockets.js', upstream, { transport: 'uwebsockets' }),
-    (): Promise<Target> => startGatewayOnNode('sluice on Node, sockets', upstream, { transport: 'sockets' }),
-    (): Promise<Target> =>
-      startGatewayOnNode('sluice on Node, node:http', upstream, { transport: 'uwebsockets', isBare: true }),
+    (): Promise<Target> => startGatewayOnNode('sluice on Node, uWebSockets.js', upstream, 'uwebsockets'),
+    (): Promise<Target> => startGatewayOnNode('sluice on Node, sockets', upstream, 'sockets'),
   ];
   return [() => startNginx(nginx, upstream), ...onBun, ...(node === null ? [] : onNode)];
 }

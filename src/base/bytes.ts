@@ -32,6 +32,11 @@ export function decode(bytes: Uint8Array, start = 0, end = bytes.length): string
   return decoder.decode(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
 }
 
+/** The same text with memory of its own: a part that was cut out of a string keeps all of that string alive for as long as it is kept itself. */
+export function ownCopy(text: string): string {
+  return decoder.decode(encoder.encode(text));
+}
+
 /** Two lower-case hexadecimal digits for each byte. */
 export function hexOf(bytes: Uint8Array): string {
   let hex = '';

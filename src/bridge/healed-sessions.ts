@@ -1,7 +1,8 @@
 // What one worker remembers of sessions that may have to be begun again: their newest ids, what their clients set, and heals under way.
 // Called by healing.ts. Promises: one heal of a session at a time, shared by all who wait; bounded: the oldest gives way; resolves with a session that has heard
 // all that the old one had heard through this worker.
-import { encode } from '../base/bytes.ts';
+import { encode, ownCopy } from '../base/bytes.ts';
+import { digest } from '../base/digest.ts';
 import { GatewayError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { readMessage, span } from '../mcp/envelope.ts';
@@ -40,9 +41,9 @@ export class HealedSessions {
   /** What their clients set at the server. */
   readonly #notes = new Map<string, SessionNotes>();
   readonly #healing = new Map<string, Promise<string | GatewayError | null>>();
-  /** Sessions that another worker has healed. */
-  readonly #moved = new Set<string>();
-  readonly #ended = new Set<string>();
+  /** Digests of the ids of sessions that another worker has healed, and of those that ended; one taken for another (a chance of 10^-12) costs its client an `initialize`. */
+  readonly #moved = new Set<number>();
+  readonly #ended = new Set<number>();
   #count = 0;
 
   constructor(tools: HealTools) {
@@ -54,21 +55,21 @@ export class HealedSessions {
   }
 
   hasMoved(id: string): boolean {
-    return this.#moved.size > 0 && this.#moved.has(id);
+    return this.#moved.size > 0 && this.#moved.has(digest(id));
   }
 
   move(id: string): void {
     makeRoom(this.#moved);
-    this.#moved.add(id);
+    this.#moved.add(digest(id));
   }
 
   /** Its client ended it. */
   end(id: string): void {
     makeRoom(this.#ended);
-    this.#ended.add(id);
+    this.#ended.add(digest(id));
     this.#current.delete(id);
     this.#notes.delete(id);
-    this.#moved.delete(id);
+    this.#moved.delete(digest(id));
   }
 
   /** Remembers what a request sets at the server. */
@@ -79,7 +80,7 @@ export class HealedSessions {
     const notes = known ?? new SessionNotes();
     if (known === undefined) {
       makeRoom(this.#notes);
-      this.#notes.set(id, notes);
+      this.#notes.set(ownCopy(id), notes);
     }
     notes.take(note);
   }
@@ -90,7 +91,7 @@ export class HealedSessions {
     session: SealedSession,
     used: string,
   ): Promise<string | GatewayError | null> {
-    if (this.#ended.has(session.id)) return Promise.resolve(null);
+    if (this.#ended.has(digest(session.id))) return Promise.resolve(null);
     const newest = this.currentId(session.id);
     if (newest !== used) return Promise.resolve(newest);
     const running = this.#healing.get(session.id);
@@ -111,7 +112,7 @@ export class HealedSessions {
       return null;
     }
     makeRoom(this.#current);
-    this.#current.set(session.id, sessionId);
+    this.#current.set(ownCopy(session.id), ownCopy(sessionId));
     await this.#repeat({ ...request, session: sessionId }, session.id);
     this.#tools.log.info('a session that its server had lost was begun again');
     return sessionId;
@@ -157,8 +158,10 @@ function bareHeaders(headers: readonly string[]): readonly string[] {
 }
 
 /** The oldest of so many gives way. */
-function makeRoom(kept: Map<string, unknown> | Set<string>): void {
+function makeRoom<Key>(kept: Map<Key, unknown> | Set<Key>): void {
   if (kept.size < LIMITS.sessionsMax) return;
-  const oldest = kept.keys().next().value;
-  if (oldest !== undefined) kept.delete(oldest);
+  for (const oldest of kept.keys()) {
+    kept.delete(oldest);
+    return;
+  }
 }

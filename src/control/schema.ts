@@ -61,7 +61,7 @@ const listen = told(
         transport: choice(
           TRANSPORTS,
           'uwebsockets',
-          "What reads requests and writes replies. `uwebsockets`: the HTTP server inside Bun, on Node the package uWebSockets.js (node:http without it). `sockets`: the gateway's own HTTP/1.1 on raw sockets, which saves about a third of the CPU time of a call; the price is a request parser of the gateway's own, younger and less widely used than the other, and plain HTTP/1.1 only: refused together with `tls`, `http2` or `http3`.",
+          "What reads requests and writes replies. `uwebsockets`: the HTTP server inside Bun, on Node the package uWebSockets.js (where that cannot load, `sockets`; with `tls` node:https). `sockets`: the gateway's own HTTP/1.1 on raw sockets, which saves about a third of the CPU time of a call; the price is a request parser of the gateway's own, younger and less widely used than the other, and plain HTTP/1.1 only: refused together with `tls`, `http2` or `http3`.",
         ),
         // 75 s outlives the 60 s for which load balancers commonly keep their own side; Bun counts up to 255 s.
         idleTimeoutMs: time(

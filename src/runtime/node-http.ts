@@ -1,4 +1,4 @@
-// The HTTP front on node:http and node:https, for where uWebSockets.js does not load or gives less.
+// The HTTP front on node:https, for where uWebSockets.js does not load or gives less; on node:http as well, for the contract.
 // Called by node-listener.ts. Promises: runtime.ts's Listener over HTTP/1.1, client certificates included; a head that two readers could take differently is refused,
 // and its connection closed, before a handler sees it; a handler that throws costs its client a bare 500.
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';

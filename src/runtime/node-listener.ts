@@ -1,4 +1,4 @@
-// Which listener serves on Node: uWebSockets.js, node:http where that is absent or gives less, or our own HTTP/1.1 on raw sockets.
+// Which listener serves on Node: uWebSockets.js, or our own HTTP/1.1 on raw sockets; node:https where TLS is wanted that the former is absent for or gives less of.
 // Called by node.ts only. Promises: what cannot be had is refused, or told of in one line on stderr, once a process.
 import { assert } from '../base/assert.ts';
 import { GatewayError } from '../base/errors.ts';
@@ -26,7 +26,11 @@ export function listenOnNode(options: ListenOptions, handler: RequestHandler): L
   const reason =
     tls !== null && tls.clientCa !== null ? 'uWebSockets.js cannot demand client certificates' : failure;
   if (uws !== null && reason === null) return listenOnUws(uws, options, handler, tell);
-  warn(`node:http serves instead of uWebSockets.js, at more than twice the CPU time: ${reason}`);
+  if (tls === null) {
+    warn(`the gateway's own HTTP/1.1 serves instead of uWebSockets.js: ${reason}`);
+    return listenHttp1OnNode(options, handler, tell);
+  }
+  warn(`node:https serves instead of uWebSockets.js, at more than twice the CPU time: ${reason}`);
   return listenOnNodeHttp(options, handler, tell);
 }
 

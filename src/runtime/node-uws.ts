@@ -97,9 +97,13 @@ function isUws(found: unknown): found is Uws {
   return typeof found === 'object' && found !== null && 'App' in found && 'us_listen_socket_close' in found;
 }
 
-/** The last line: the package's own words come first, and say which versions of Node it knows. */
+/** In one line. The package's own words say which versions of Node it knows; behind an empty line follows what really happened. */
 function reasonOf(thrown: unknown): string {
-  const lines = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
-  const isMissing = thrown instanceof Error && 'code' in thrown && thrown.code === 'MODULE_NOT_FOUND';
-  return isMissing ? `the package ${PACKAGE} is not installed` : (lines.at(-1) ?? '');
+  if (thrown instanceof Error && 'code' in thrown && thrown.code === 'MODULE_NOT_FOUND')
+    return `the package ${PACKAGE} is not installed`;
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  const happened = said.slice(said.lastIndexOf('\n\n')).trim().split('\n')[0] ?? '';
+  if (!happened.includes('Cannot find module')) return happened;
+  const { platform, arch, versions } = process;
+  return `the package ${PACKAGE} has no binary for Node ${versions.node} on ${platform} ${arch}`;
 }

@@ -2,6 +2,7 @@
 // Called by face.ts, call.ts and park.ts. Promises: a state opens for the client and the endpoint that it was sealed for, in time, and unaltered; it goes
 // with the very request that it was given for.
 import { decode, type Edit, encode, splice } from '../../base/bytes.ts';
+import { digest } from '../../base/digest.ts';
 import { span, text } from '../../mcp/envelope.ts';
 import { mirroredPlace } from '../../mcp/protocol.ts';
 import { ENVELOPE } from '../../scan/contract.ts';
@@ -107,16 +108,5 @@ export function isSameRequest(one: Requested, other: Requested): boolean {
 
 /** A digest of all that, for a state that nothing waits for. */
 export function digestOf({ method, target, args }: Requested): string {
-  return digest(`${method}\n${target}\n${args === null ? '' : decode(args)}`);
-}
-
-/** Tells texts apart (FNV-1a and a second mix); no secret, and nothing but consistency hangs on it. */
-function digest(text: string): string {
-  let hash = 0x811c_9dc5;
-  let other = text.length;
-  for (let i = 0; i < text.length; i++) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x0100_0193);
-    other = Math.imul(other ^ text.charCodeAt(i), 0x85eb_ca6b) + 0x27d4;
-  }
-  return `${(hash >>> 0).toString(36)}.${(other >>> 0).toString(36)}`;
+  return digest(`${method}\n${target}\n${args === null ? '' : decode(args)}`).toString(36);
 }

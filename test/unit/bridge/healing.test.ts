@@ -1,8 +1,10 @@
 // Sessions that their server has lost: when they are begun again, what the new one hears, and what is left alone.
 // Runs src/bridge/healing.ts over a scripted server on a simulated clock.
+import { heapStats } from 'bun:jsc';
 import { describe, expect, test } from 'bun:test';
 import { decode } from '../../../src/base/bytes.ts';
 import { LIMITS } from '../../../src/base/limits.ts';
+import { HealedSessions } from '../../../src/bridge/healed-sessions.ts';
 import { withHealing } from '../../../src/bridge/healing.ts';
 import { SILENT } from '../../../src/observe/log.ts';
 import { createSimRuntime } from '../../../src/runtime/sim.ts';
@@ -305,4 +307,27 @@ describe('what is left alone', () => {
     expect(sink.head?.status).toBe(404);
     expect(world.methods()).toEqual(['tools/call']);
   });
+});
+
+test('sessions that ended keep no text, neither their own nor what it was cut from', async () => {
+  const world = new World();
+  const { fake: inner, sim } = world;
+  const healed = new HealedSessions({ inner, scanner, clock: sim.clock, log: SILENT, timeoutMs: 1_000 });
+  const count = 10_000;
+  const strings = (): number => {
+    Bun.gc(true);
+    return heapStats().objectTypeCounts.string ?? 0;
+  };
+  const before = strings();
+  const text = 'x'.repeat(500);
+  for (let n = 0; n < count; n++) {
+    const shown = `session-${n}\n${text}`;
+    healed.end(shown.slice(0, shown.indexOf('\n')));
+  }
+  // Some are the engine's own: numbers as text.
+  expect(strings() - before).toBeLessThan(count / 2);
+  // They are still known.
+  const shown = `session-${count - 1}\n{}`;
+  const id = `session-${count - 1}`;
+  await expect(healed.heal(requestOf(), { id, params: '{}', shown }, id)).resolves.toBeNull();
 });

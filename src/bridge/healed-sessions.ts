@@ -76,13 +76,14 @@ export class HealedSessions {
   note(id: string, request: UpstreamRequest): void {
     const note = sessionNote(this.#tools.scanner, request);
     if (note === null) return;
-    const known = this.#notes.get(id);
-    const notes = known ?? new SessionNotes();
-    if (known === undefined) {
+    const notes = this.#notes.get(id) ?? new SessionNotes();
+    notes.take(note);
+    if (notes.isEmpty) {
+      this.#notes.delete(id);
+    } else if (!this.#notes.has(id)) {
       makeRoom(this.#notes);
       this.#notes.set(ownCopy(id), notes);
     }
-    notes.take(note);
   }
 
   /** Begins a session again, unless that happened since `used` was the newest id. Null: the server refuses to, or its client had ended it. */

@@ -68,6 +68,11 @@ export class SessionNotes {
     return this.#subscriptions !== null && this.#subscriptions.size > 0;
   }
 
+  /** True when there is nothing to say again. */
+  get isEmpty(): boolean {
+    return this.#level === null && !this.subscribes;
+  }
+
   /** Remembers it, or what it takes back. What there is no room for is not remembered. */
   take({ method, uri, params }: SessionNote): void {
     if (uri !== null) this.#takeResource(method, uri, params);

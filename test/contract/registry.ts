@@ -1,7 +1,14 @@
 // What every store of the registry promises: reads, conditions, events, writes together.
-// Called by registry.test.ts for each implementation. Promises: only the contract of src/control/registry/store.ts is used; what is kept over a restart is asked of those that say so.
+// Called by registry.test.ts, and inside Node by runtime-node.ts, for each implementation. Promises: only the contract of src/control/registry/store.ts is used; what is kept over a restart is asked of those that say so.
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { OpenDatabase } from '../../src/control/registry/database.ts';
+import { openStore } from '../../src/control/registry/open.ts';
 import type { Change, RegistryStore, StoredEvent, Written } from '../../src/control/registry/store.ts';
+import { SILENT } from '../../src/observe/log.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
 
 /** One implementation: a place for a store, opened as often as asked. */
 export interface StorePlace {
@@ -10,6 +17,21 @@ export interface StorePlace {
   /** True when a store that is opened again has what was written before. */
   readonly isKept: boolean;
   remove(): void;
+}
+
+/** Places for files of one SQLite binding. */
+export function inFile(
+  { files, clock }: Pick<Runtime, 'files' | 'clock'>,
+  open: OpenDatabase,
+): () => StorePlace {
+  return () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-registry-'));
+    return {
+      isKept: true,
+      open: () => openStore({ files, clock, log: SILENT, open }, folder),
+      remove: () => rmSync(folder, { recursive: true, force: true }),
+    };
+  };
 }
 
 const ACTOR = 'tester';

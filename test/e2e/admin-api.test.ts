@@ -14,7 +14,8 @@ import type {
   Tool,
 } from '../../src/control/admin/schemas.ts';
 import { type AdminGateway, startAdmin, TOKEN } from '../fixtures/admin.ts';
-import { fixtureCommand, type Served, startFixture, stopAll } from '../fixtures/harness.ts';
+import { fixtureCommand, ON_NODE, type Served, startFixture, stopAll } from '../fixtures/harness.ts';
+import { nodeCanLoad } from '../fixtures/node-build.ts';
 import { eventually } from '../fixtures/places.ts';
 
 interface Change {
@@ -61,7 +62,7 @@ async function problemOf(reply: Response): Promise<z.output<typeof Problem>> {
 }
 
 /** Node has it from 22.5 on, the Node of these tests may be older: then a gateway there keeps nothing, and says so. */
-const HAS_SQLITE = process.env.SLUICE_RUNTIME !== 'node';
+const HAS_SQLITE = !ON_NODE || nodeCanLoad('node:sqlite');
 
 describe('the gateway', () => {
   test('says what it is', async () => {

@@ -56,6 +56,14 @@ export function faultOf(thrown: unknown): DatabaseFault {
   return FAULTS[codeOf(thrown) & 0xff] ?? 'other';
 }
 
+/** SQLITE_READONLY_ROLLBACK. */
+const UNFINISHED = 776;
+
+/** True when a connection that only reads has found a transaction that its process, killed, left half done: one that writes undoes it. */
+export function isUnfinished(thrown: unknown): boolean {
+  return codeOf(thrown) === UNFINISHED;
+}
+
 /** Runs `body` in one transaction that has the write lock from its first statement on; what it throws undoes everything. */
 export function inTransaction<T>(database: Database, body: () => T): T {
   database.exec('BEGIN IMMEDIATE');

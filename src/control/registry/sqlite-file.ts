@@ -3,7 +3,7 @@
 // events refuse every change and every deletion.
 import { GatewayError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { type Database, inTransaction, type OpenDatabase } from './database.ts';
+import { type Database, inTransaction, isUnfinished, type OpenDatabase } from './database.ts';
 import { numberOf } from './rows.ts';
 
 /** What brings a file from each version to the next: the first makes it. Entries are never changed, only added. */
@@ -43,8 +43,21 @@ export class FileRefused extends GatewayError {
   }
 }
 
-/** Looks at a file, which may be empty, without changing a byte of it; true when it holds nothing yet. Throws FileRefused, or what the binding throws. */
+/**
+ * Looks at a file, which may be empty, without changing a byte of it; true when it holds nothing yet. Throws FileRefused, or what the binding throws. Who was killed
+ * while the file was made, before it had its write-ahead log, left a transaction half done, and nobody can read it: that one is undone.
+ */
 export function inspectFile(open: OpenDatabase, path: string): boolean {
+  try {
+    return look(open, path);
+  } catch (thrown) {
+    if (!isUnfinished(thrown)) throw thrown;
+    undo(open, path);
+    return look(open, path);
+  }
+}
+
+function look(open: OpenDatabase, path: string): boolean {
   // A connection that writes would tidy up when it is closed.
   const database = open(path, 'read');
   try {
@@ -53,6 +66,17 @@ export function inspectFile(open: OpenDatabase, path: string): boolean {
     if (version > MIGRATIONS.length) throw newer(version);
     if (version > 0) verify(database);
     return version === 0;
+  } finally {
+    database.close();
+  }
+}
+
+/** SQLite does so by itself at the first look through a connection that writes. */
+function undo(open: OpenDatabase, path: string): void {
+  const database = open(path, 'write');
+  try {
+    database.exec(`PRAGMA busy_timeout = ${LIMITS.registryBusyMs}`);
+    versionOf(database);
   } finally {
     database.close();
   }

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -14,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { openBunDatabase } from '../../../../src/control/registry/bun-database.ts';
 import { type Database, faultOf, type OpenDatabase } from '../../../../src/control/registry/database.ts';
 import { openStore } from '../../../../src/control/registry/open.ts';
@@ -69,6 +70,26 @@ async function filled(count = 3): Promise<{ readonly folder: string; readonly pa
   await store.close();
   return { folder, path: registryPath(folder) };
 }
+
+test('what a process that was killed while it made the file left half done is undone, and the registry is made', async () => {
+  const [folder, elsewhere] = [folderOf(), folderOf()];
+  const path = registryPath(folder);
+  const begun = join(elsewhere, 'begun.db');
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(begun, '');
+  const database = openBunDatabase(begun, 'write');
+  // Room for so few pages that the transaction reaches the file before its end, as at the moment of the kill.
+  database.exec('PRAGMA cache_size = 1');
+  database.exec('BEGIN IMMEDIATE');
+  database.exec('CREATE TABLE half (text TEXT)');
+  for (let n = 0; n < 50; n++) database.exec(`INSERT INTO half VALUES ('${'x'.repeat(2_000)}')`);
+  for (const ending of ['', '-journal']) copyFileSync(begun + ending, path + ending);
+  database.close();
+  expect(statSync(path).size).toBeGreaterThan(0);
+  const store = await openIn(folder);
+  expect(store.state.state).toBe('ok');
+  expect(codeOf(await store.write([put('first')]))).toBe('written');
+});
 
 describe('a damaged file', () => {
   const hurt: readonly [string, (path: string) => void][] = [

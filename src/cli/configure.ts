@@ -200,8 +200,11 @@ function adminUnder(configured: Config['admin'], { admin = true, adminPort }: Ov
 
 /** How it is logged: what is to be found out is known from here on. */
 function logOf(world: World, { log }: Config, level: Level): Config['log'] {
-  const found = world.runtime.standard.stderrIsTerminal ? 'pretty' : 'json';
-  return { ...log, level, format: log.format === 'auto' ? found : log.format };
+  const { env, runtime } = world;
+  const found = runtime.standard.stderrIsTerminal ? 'pretty' : 'json';
+  const format = log.format === 'auto' ? found : log.format;
+  const isPlain = (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
+  return { ...log, level, format: format === 'pretty' && isPlain ? 'plain' : format };
 }
 
 function scanPreference(

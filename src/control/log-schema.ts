@@ -17,9 +17,9 @@ export const logOptions = told(
     z.strictObject({
       level: choice(LEVELS, 'info', 'Least level of the log lines written to stderr.'),
       format: choice(
-        ['auto', 'json', 'ecs', 'otel', 'pretty'],
+        ['auto', 'json', 'ecs', 'otel', 'pretty', 'plain'],
         'auto',
-        'Shape of the lines: one JSON object each, with our own names, those of the Elastic Common Schema or those of OpenTelemetry; `pretty` is for people. `auto`: `pretty` on a terminal, else `json`.',
+        'Shape of the lines: one JSON object each, with our own names, those of the Elastic Common Schema or those of OpenTelemetry; `pretty` is for people, `plain` the same without colours (so is `pretty` where NO_COLOR is set or TERM is `dumb`). `auto`: `pretty` on a terminal, else `json`.',
       ),
       rooms,
       access: choice(

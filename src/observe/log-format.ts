@@ -4,7 +4,7 @@
 import { type Fields, type FieldValue, isoTime } from './fields.ts';
 
 /** How lines look. */
-export type LogFormat = 'json' | 'ecs' | 'otel' | 'pretty';
+export type LogFormat = 'json' | 'ecs' | 'otel' | 'pretty' | 'plain';
 /** Level of a line that is written. */
 export type LineLevel = 'debug' | 'info' | 'warn' | 'error';
 /** Makes one line; the time in ms since the epoch. */
@@ -46,6 +46,7 @@ const NS_PER_MS = 1_000_000;
 export function shapeOf(format: LogFormat): Shape {
   if (format === 'ecs') return ecs;
   if (format === 'otel') return otel;
+  if (format === 'plain') return plain;
   return format === 'pretty' ? pretty : json;
 }
 
@@ -90,14 +91,20 @@ function otel(wallMs: number, level: LineLevel, body: string, fields: Fields): s
   return `${JSON.stringify(line)}\n`;
 }
 
+/** What comes before and behind what is painted. */
+interface Colours {
+  readonly dim: string;
+  readonly off: string;
+  readonly of: Readonly<Record<LineLevel, string>>;
+}
+
 const DIM = '\x1b[2m';
-const PLAIN = '\x1b[0m';
-const PAINT: Readonly<Record<LineLevel, string>> = {
-  debug: DIM,
-  info: '\x1b[36m',
-  warn: '\x1b[33m',
-  error: '\x1b[31m',
+const COLOURS: Colours = {
+  dim: DIM,
+  off: '\x1b[0m',
+  of: { debug: DIM, info: '\x1b[36m', warn: '\x1b[33m', error: '\x1b[31m' },
 };
+const NO_COLOURS: Colours = { dim: '', off: '', of: { debug: '', info: '', warn: '', error: '' } };
 
 /** Control characters would move the cursor, or colour what follows. */
 function shown(value: FieldValue): string {
@@ -105,12 +112,18 @@ function shown(value: FieldValue): string {
   return /^[\w./:@%+-]+$/.test(text) ? text : JSON.stringify(text);
 }
 
-function pretty(wallMs: number, level: LineLevel, msg: string, { room, ...fields }: Fields): string {
-  const time = isoTime(wallMs).slice(11, 23);
-  const where = room === undefined ? '' : `${DIM}${String(room)}${PLAIN} `;
-  const rest = Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
-    .map(([name, value]) => ` ${DIM}${name}=${PLAIN}${shown(value)}`)
-    .join('');
-  return `${DIM}${time}${PLAIN} ${PAINT[level]}${level.padEnd(5)}${PLAIN} ${where}${msg}${rest}\n`;
+/** For people, at a terminal that shows colours or not. */
+function peopleShape({ dim, off, of }: Colours): Shape {
+  return (wallMs, level, msg, { room, ...fields }) => {
+    const time = isoTime(wallMs).slice(11, 23);
+    const where = room === undefined ? '' : `${dim}${String(room)}${off} `;
+    const rest = Object.entries(fields)
+      .filter(([, value]) => value !== undefined && value !== null && value !== '')
+      .map(([name, value]) => ` ${dim}${name}=${off}${shown(value)}`)
+      .join('');
+    return `${dim}${time}${off} ${of[level]}${level.padEnd(5)}${off} ${where}${msg}${rest}\n`;
+  };
 }
+
+const pretty = peopleShape(COLOURS);
+const plain = peopleShape(NO_COLOURS);

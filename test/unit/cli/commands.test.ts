@@ -35,6 +35,23 @@ describe('where data is kept', () => {
   );
 });
 
+test.each<[string, Record<string, string>, string]>([
+  ['log: { format: pretty }\n', {}, 'pretty'],
+  ['log: { format: pretty }\n', { NO_COLOR: '' }, 'pretty'],
+  ['log: { format: pretty }\n', { NO_COLOR: '1' }, 'plain'],
+  ['log: { format: pretty }\n', { TERM: 'dumb' }, 'plain'],
+  ['log: { format: json }\n', { NO_COLOR: '1' }, 'json'],
+])(
+  'log lines for people are without colours where none are wanted: %s%j: %s',
+  async (line, env, expected) => {
+    const files = { '/etc/s/sluice.yaml': `${line}servers: { a: { command: x } }\n` };
+    const { world } = fakeWorld({ files, env });
+    const loaded = await loadNamed(world, '/etc/s/sluice.yaml');
+    if (loaded === null) throw new Error('refused');
+    expect(prepare(world, loaded, {})?.config.log.format).toBe(expected);
+  },
+);
+
 test('workers: the command line decides before the file; auto is what the machine has', async () => {
   const { world } = fakeWorld({
     files: { '/etc/s/sluice.yaml': 'workers: 5\nservers: { a: { command: x } }\n' },

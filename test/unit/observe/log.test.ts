@@ -90,7 +90,9 @@ describe('shapes', () => {
   });
 
   test('for people: a time, the level, what happened, and the rest by name; nothing in it moves the cursor', () => {
-    const text = Bun.stripANSI(line('pretty'));
+    const text = line('plain');
+    expect(Bun.stripANSI(line('pretty'))).toBe(text);
+    expect(line('pretty')).not.toBe(text);
     expect(text).toBe(
       '12:00:00.007 warn  upstream exchange status=502 outcome=failed durationMs=1.5 error=GW_UPSTREAM_RESET trace=ab sends=2\n',
     );

@@ -35,7 +35,7 @@ describe('where data is kept', () => {
   );
 });
 
-test.each<[string, Record<string, string>, string]>([
+test.each<[string, Record<string, string>, 'pretty' | 'plain' | 'json']>([
   ['log: { format: pretty }\n', {}, 'pretty'],
   ['log: { format: pretty }\n', { NO_COLOR: '' }, 'pretty'],
   ['log: { format: pretty }\n', { NO_COLOR: '1' }, 'plain'],

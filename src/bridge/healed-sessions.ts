@@ -17,6 +17,8 @@ import { type Collected, type CollectTools, collect } from './collect.ts';
 export interface SealedSession {
   /** Id that the server gave it first. */
   readonly id: string;
+  /** That id, and when the session began: a server that counts its sessions gives the same ids again once it was restarted. */
+  readonly key: string;
   /** Params of the client's initialize, as JSON. */
   readonly params: string;
   /** Both, as they are sealed. */
@@ -36,12 +38,12 @@ const INITIALIZED = encode(`{"jsonrpc":"2.0","method":"${METHOD.initialized}"}`)
 /** The sessions of one server, as one worker knows them. */
 export class HealedSessions {
   readonly #tools: HealTools;
-  /** First id → newest id. */
+  /** Key → newest id. */
   readonly #current = new Map<string, string>();
   /** What their clients set at the server. */
   readonly #notes = new Map<string, SessionNotes>();
   readonly #healing = new Map<string, Promise<string | GatewayError | null>>();
-  /** Digests of the ids of sessions that another worker has healed, and of those that ended; one taken for another (a chance of 10^-12) costs its client an `initialize`. */
+  /** Digests of the keys of sessions that another worker has healed, and of those that ended; one taken for another (a chance of 10^-12) costs its client an `initialize`. */
   readonly #moved = new Set<number>();
   readonly #ended = new Set<number>();
   #count = 0;
@@ -50,39 +52,39 @@ export class HealedSessions {
     this.#tools = tools;
   }
 
-  currentId(id: string): string {
-    return this.#current.size === 0 ? id : (this.#current.get(id) ?? id);
+  currentId({ id, key }: SealedSession): string {
+    return this.#current.size === 0 ? id : (this.#current.get(key) ?? id);
   }
 
-  hasMoved(id: string): boolean {
-    return this.#moved.size > 0 && this.#moved.has(digest(id));
+  hasMoved({ key }: SealedSession): boolean {
+    return this.#moved.size > 0 && this.#moved.has(digest(key));
   }
 
-  move(id: string): void {
+  move({ key }: SealedSession): void {
     makeRoom(this.#moved);
-    this.#moved.add(digest(id));
+    this.#moved.add(digest(key));
   }
 
   /** Its client ended it. */
-  end(id: string): void {
+  end({ key }: SealedSession): void {
     makeRoom(this.#ended);
-    this.#ended.add(digest(id));
-    this.#current.delete(id);
-    this.#notes.delete(id);
-    this.#moved.delete(digest(id));
+    this.#ended.add(digest(key));
+    this.#current.delete(key);
+    this.#notes.delete(key);
+    this.#moved.delete(digest(key));
   }
 
   /** Remembers what a request sets at the server. */
-  note(id: string, request: UpstreamRequest): void {
+  note({ key }: SealedSession, request: UpstreamRequest): void {
     const note = sessionNote(this.#tools.scanner, request);
     if (note === null) return;
-    const notes = this.#notes.get(id) ?? new SessionNotes();
+    const notes = this.#notes.get(key) ?? new SessionNotes();
     notes.take(note);
     if (notes.isEmpty) {
-      this.#notes.delete(id);
-    } else if (!this.#notes.has(id)) {
+      this.#notes.delete(key);
+    } else if (!this.#notes.has(key)) {
       makeRoom(this.#notes);
-      this.#notes.set(ownCopy(id), notes);
+      this.#notes.set(ownCopy(key), notes);
     }
   }
 
@@ -92,13 +94,13 @@ export class HealedSessions {
     session: SealedSession,
     used: string,
   ): Promise<string | GatewayError | null> {
-    if (this.#ended.has(digest(session.id))) return Promise.resolve(null);
-    const newest = this.currentId(session.id);
+    if (this.#ended.has(digest(session.key))) return Promise.resolve(null);
+    const newest = this.currentId(session);
     if (newest !== used) return Promise.resolve(newest);
-    const running = this.#healing.get(session.id);
+    const running = this.#healing.get(session.key);
     if (running !== undefined) return running;
-    const heal = this.#begin(request, session).finally(() => this.#healing.delete(session.id));
-    this.#healing.set(session.id, heal);
+    const heal = this.#begin(request, session).finally(() => this.#healing.delete(session.key));
+    this.#healing.set(session.key, heal);
     return heal;
   }
 
@@ -113,15 +115,15 @@ export class HealedSessions {
       return null;
     }
     makeRoom(this.#current);
-    this.#current.set(ownCopy(session.id), ownCopy(sessionId));
-    await this.#repeat({ ...request, session: sessionId }, session.id);
+    this.#current.set(ownCopy(session.key), ownCopy(sessionId));
+    await this.#repeat({ ...request, session: sessionId }, session.key);
     this.#tools.log.info('a session that its server had lost was begun again');
     return sessionId;
   }
 
   /** Tells a new session what the old one had been told. What fails here, the client finds out as it would have. */
-  async #repeat(request: UpstreamRequest, id: string): Promise<void> {
-    const messages = [INITIALIZED, ...(this.#notes.get(id)?.repeats() ?? [])];
+  async #repeat(request: UpstreamRequest, key: string): Promise<void> {
+    const messages = [INITIALIZED, ...(this.#notes.get(key)?.repeats() ?? [])];
     for (const body of messages) if ((await this.#send(request, body)) instanceof GatewayError) return;
   }
 

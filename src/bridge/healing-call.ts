@@ -10,15 +10,15 @@ import { type HeldReply, heldReply, keptHead, replay } from './held-reply.ts';
 /** Who knows where a session lives now, and makes it live again. */
 export interface SessionHealer {
   /** The id that the session has at its server now. */
-  currentId(id: string): string;
+  currentId(session: SealedSession): string;
   /** Sends to the server, under that id. */
-  sendHere(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall;
+  sendHere(request: UpstreamRequest, session: SealedSession, sink: UpstreamSink): UpstreamCall;
   /** Sends by way of the worker that heals this session; null when that is this one. */
-  sendAway(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall | null;
+  sendAway(request: UpstreamRequest, session: SealedSession, sink: UpstreamSink): UpstreamCall | null;
   /** True when another worker is to be asked from the start: it has healed the session, or is to remember what this request sets. */
-  isAway(request: UpstreamRequest, id: string): boolean;
+  isAway(request: UpstreamRequest, session: SealedSession): boolean;
   /** Another worker heals it from now on. */
-  moved(id: string): void;
+  moved(session: SealedSession): void;
   /** The id that the session has now, `used` being lost; null when it is refused, or why there is none. */
   heal(request: UpstreamRequest, session: SealedSession, used: string): Promise<string | GatewayError | null>;
 }
@@ -54,8 +54,9 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
   }
 
   start(): this {
-    const { id } = this.#session;
-    const away = this.#owner.isAway(this.#request, id) ? this.#owner.sendAway(this.#request, id, this) : null;
+    const owner = this.#owner;
+    const isAway = owner.isAway(this.#request, this.#session);
+    const away = isAway ? owner.sendAway(this.#request, this.#session, this) : null;
     // There it is healed, if it has to be.
     if (away !== null) this.#mayHeal = false;
     this.#call = away ?? this.#send(this.#request);
@@ -63,8 +64,8 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
   }
 
   #send(request: UpstreamRequest): UpstreamCall {
-    this.#used = this.#owner.currentId(this.#session.id);
-    return this.#owner.sendHere(request, this.#session.id, this);
+    this.#used = this.#owner.currentId(this.#session);
+    return this.#owner.sendHere(request, this.#session, this);
   }
 
   resume(): void {
@@ -121,10 +122,9 @@ export class HealingCall implements UpstreamCall, UpstreamSink {
   async #heal(refusal: HeldReply | GatewayError): Promise<void> {
     this.#mayHeal = false;
     const request = withoutEventId(this.#request);
-    const { id } = this.#session;
-    const away = this.#owner.sendAway(request, id, this);
+    const away = this.#owner.sendAway(request, this.#session, this);
     if (away !== null) {
-      this.#owner.moved(id);
+      this.#owner.moved(this.#session);
       this.#call = away;
       return;
     }

@@ -37,14 +37,25 @@ export function withHealing(parts: HealingParts): Upstream {
   return new HealingUpstream(parts);
 }
 
-/** Between a server's session id, which as a header's value has no line ends, and what the session began with. */
+/** Between a server's session id, which as a header's value has no line ends, and when the session began and with which params. */
 const LINE_END = '\n';
+/** Params are an object; when it began holds none of these. */
+const PARAMS_START = '{';
+
+/** A session as it is sealed; null for one that cannot be begun again, whose text is the server's own id. Those sealed before 2026-11-23 say no time. */
+function sealedSession(shown: string): SealedSession | null {
+  const at = shown.indexOf(LINE_END);
+  if (at < 0) return null;
+  const params = shown.indexOf(PARAMS_START, at);
+  return { id: shown.slice(0, at), key: shown.slice(0, params), params: shown.slice(params), shown };
+}
 
 class HealingUpstream implements Upstream, SessionHealer {
   readonly name: string;
   readonly transport: Upstream['transport'];
   readonly #inner: Upstream;
   readonly #link: PeerLink | null;
+  readonly #clock: HealingParts['clock'];
   readonly #healed: HealedSessions;
 
   constructor(parts: HealingParts) {
@@ -52,6 +63,7 @@ class HealingUpstream implements Upstream, SessionHealer {
     this.transport = parts.inner.transport;
     this.#inner = parts.inner;
     this.#link = parts.link;
+    this.#clock = parts.clock;
     this.#healed = new HealedSessions(parts);
   }
 
@@ -61,22 +73,23 @@ class HealingUpstream implements Upstream, SessionHealer {
     if (session === null) {
       const isFirst = envelope !== null && text(body, envelope, ENVELOPE.method) === METHOD.initialize;
       const params = isFirst ? raw(body, envelope, ENVELOPE.params) : null;
-      return this.#inner.send(request, params === null ? sink : new BeginningSink(sink, decode(params)));
+      const said = params === null ? '' : decode(params);
+      if (!said.startsWith(PARAMS_START)) return this.#inner.send(request, sink);
+      return this.#inner.send(request, new BeginningSink(sink, this.#clock.wall().toString(36) + said));
     }
-    const at = session.indexOf(LINE_END);
-    if (at < 0) return this.#inner.send(request, sink);
-    const own = { id: session.slice(0, at), params: session.slice(at + 1), shown: session };
-    return new HealingCall(this, request, own, sink).start();
+    const sealed = sealedSession(session);
+    if (sealed === null) return this.#inner.send(request, sink);
+    return new HealingCall(this, request, sealed, sink).start();
   }
 
-  sendHere(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall {
-    const session = this.#healed.currentId(id);
-    if (request.verb === 'DELETE') this.#healed.end(id);
-    else this.#healed.note(id, request);
-    return this.#inner.send({ ...request, session }, sink);
+  sendHere(request: UpstreamRequest, session: SealedSession, sink: UpstreamSink): UpstreamCall {
+    const id = this.#healed.currentId(session);
+    if (request.verb === 'DELETE') this.#healed.end(session);
+    else this.#healed.note(session, request);
+    return this.#inner.send({ ...request, session: id }, sink);
   }
 
-  sendAway(request: UpstreamRequest, id: string, sink: UpstreamSink): UpstreamCall | null {
+  sendAway(request: UpstreamRequest, { id }: SealedSession, sink: UpstreamSink): UpstreamCall | null {
     const link = this.#link;
     if (link === null) return null;
     const worker = homeOf(id, link.place.count);
@@ -84,17 +97,17 @@ class HealingUpstream implements Upstream, SessionHealer {
     return sendToHome(link, { worker, generation: 0 }, { server: this.name, request }, sink);
   }
 
-  isAway(request: UpstreamRequest, id: string): boolean {
+  isAway(request: UpstreamRequest, session: SealedSession): boolean {
     if (this.#link === null) return false;
-    if (this.#healed.hasMoved(id)) return true;
+    if (this.#healed.hasMoved(session)) return true;
     const { envelope, body, verb } = request;
     // What its client ended is not begun again.
     if (verb === 'DELETE') return true;
     return envelope !== null && setsSession(text(body, envelope, ENVELOPE.method));
   }
 
-  moved(id: string): void {
-    this.#healed.move(id);
+  moved(session: SealedSession): void {
+    this.#healed.move(session);
   }
 
   heal(
@@ -105,8 +118,8 @@ class HealingUpstream implements Upstream, SessionHealer {
     return this.#healed.heal(request, session, used);
   }
 
-  currentId(id: string): string {
-    return this.#healed.currentId(id);
+  currentId(session: SealedSession): string {
+    return this.#healed.currentId(session);
   }
 
   stats(): UpstreamStats {
@@ -130,20 +143,20 @@ class HealingUpstream implements Upstream, SessionHealer {
   }
 }
 
-/** Puts what a session begins with behind its id. */
+/** Puts when and with what a session begins behind its id. */
 class BeginningSink implements UpstreamSink {
   readonly #sink: UpstreamSink;
-  readonly #params: string;
+  readonly #beginning: string;
 
-  constructor(sink: UpstreamSink, params: string) {
+  constructor(sink: UpstreamSink, beginning: string) {
     this.#sink = sink;
-    this.#params = params;
+    this.#beginning = beginning;
   }
 
   onHead(head: ReplyHead): void {
     const { sessionId, homed } = head;
     const isKept = sessionId !== null && homed !== true;
-    const shown = `${sessionId}${LINE_END}${this.#params}`;
+    const shown = `${sessionId}${LINE_END}${this.#beginning}`;
     // A client that says a great deal of itself would pay for it with every request: its sessions end with the server's memory of them.
     this.#sink.onHead(isKept && shown.length <= LIMITS.sessionHealCharsMax ? renamed(head, shown) : head);
   }

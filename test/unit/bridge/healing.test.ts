@@ -92,6 +92,12 @@ class World {
     return this.send(this.request({ id, method: 'tools/call', params: { name: 'x' } }, session));
   }
 
+  /** The server is started anew: it knows no session, and counts from 1 again. */
+  restart(): void {
+    this.known.clear();
+    this.#count = 0;
+  }
+
   methods(): string[] {
     return this.fake.sent.map(({ body }) => (JSON.parse(decode(body)) as Said).method ?? '');
   }
@@ -309,6 +315,33 @@ describe('what is left alone', () => {
   });
 });
 
+test('regression: a server that counts its sessions anew gives an id again: each client stays in its own session', async () => {
+  const world = new World();
+  await world.begin();
+  const ann = await world.begin();
+  world.restart();
+  // Ann's session, once the second, is the first now.
+  expect(bodyOf(await world.call(ann))).toMatchObject({ result: { session: 's1' } });
+  const bob = await world.begin();
+  expect(bodyOf(await world.call(bob))).toMatchObject({ result: { session: 's2' } });
+  expect(bodyOf(await world.call(ann))).toMatchObject({ result: { session: 's1' } });
+  // What Ann ends is hers.
+  const end = world.request({ method: 'x' }, ann);
+  await world.send({ ...end, verb: 'DELETE', body: new Uint8Array(), envelope: null });
+  expect(world.fake.sent.at(-1)?.session).toBe('s1');
+  world.restart();
+  expect(bodyOf(await world.call(bob))).toMatchObject({ result: { session: 's1' } });
+});
+
+test('regression: a session that was sealed without the time of its beginning is begun again as well', async () => {
+  const world = new World();
+  const shown = (await world.begin()).replace(/\n[^{]*/, '\n');
+  world.known.clear();
+  const sink = await world.call(shown);
+  expect(bodyOf(sink)).toMatchObject({ result: { session: 's2' } });
+  expect(sink.head?.sessionId).toBe(shown);
+});
+
 test('sessions that ended keep no text, neither their own nor what it was cut from', async () => {
   const world = new World();
   const { fake: inner, sim } = world;
@@ -321,13 +354,14 @@ test('sessions that ended keep no text, neither their own nor what it was cut fr
   const before = strings();
   const text = 'x'.repeat(500);
   for (let n = 0; n < count; n++) {
-    const shown = `session-${n}\n${text}`;
-    healed.end(shown.slice(0, shown.indexOf('\n')));
+    const shown = `session-${n}\n0${text}`;
+    const id = shown.slice(0, shown.indexOf('\n'));
+    healed.end({ id, key: shown.slice(0, id.length + 2), params: text, shown });
   }
   // Some are the engine's own: numbers as text.
   expect(strings() - before).toBeLessThan(count / 2);
   // They are still known.
-  const shown = `session-${count - 1}\n{}`;
   const id = `session-${count - 1}`;
-  await expect(healed.heal(requestOf(), { id, params: '{}', shown }, id)).resolves.toBeNull();
+  const last = { id, key: `${id}\n0`, params: '{}', shown: `${id}\n0{}` };
+  await expect(healed.heal(requestOf(), last, id)).resolves.toBeNull();
 });

@@ -45,7 +45,7 @@ export interface Gateway {
   readonly memory: PlaneMemory;
   /** In force, with the places of its cells in that memory; another one after a reload. */
   readonly snapshot: Snapshot;
-  /** `servers`: of these alone, sessions included. */
+  /** `servers`: of these alone, sessions included; with none of them, sums over all and no server's numbers. */
   stats(servers?: readonly string[]): Promise<GatewayStats>;
   /**
    * Sessions, parked calls, processes, eras and failures, for somebody who looks; `servers`: what these are alone, at a cost that does not grow with the others. Rejects with

@@ -37,7 +37,7 @@ export class Inspector {
     this.#parts = parts;
   }
 
-  /** Counts that cost little: sessions, and the numbers of every server, or of these alone. */
+  /** Counts that cost little: sessions, and the numbers of every server, or both of these alone; with none named, all sessions and no server's numbers. */
   counts(servers?: readonly string[]): {
     readonly sessions: number;
     readonly upstreams: Readonly<Record<string, UpstreamStats>>;
@@ -45,12 +45,13 @@ export class Inspector {
     const { roster } = this.#parts;
     const upstreams: Record<string, UpstreamStats> = {};
     let sessions = 0;
-    for (const member of servers === undefined ? roster.members : roster.membersOf(servers)) {
+    const isAll = servers === undefined || servers.length === 0;
+    for (const member of isAll ? roster.members : roster.membersOf(servers)) {
       const stats = member.upstream.stats();
-      upstreams[member.spec.name] = stats;
+      if (servers?.length !== 0) upstreams[member.spec.name] = stats;
       sessions += stats.sessions;
     }
-    if (servers === undefined) for (const target of roster.allTargets) sessions += target.sessions;
+    if (isAll) for (const target of roster.allTargets) sessions += target.sessions;
     return { sessions, upstreams };
   }
 

@@ -193,6 +193,11 @@ describe('servers', () => {
       expect(some.servers.map(({ name, era }) => `${name} ${era}`)).toEqual(['lost unknown', 'near modern']);
       expect(server(some, 'lost')).toEqual(server(inspection, 'lost'));
       expect(Object.keys((await gateway.stats(['gone', 'nobody'])).upstreams)).toEqual(['gone']);
+      const [all, sums] = [await gateway.stats(), await gateway.stats([])];
+      expect({ sessions: sums.sessions, upstreams: sums.upstreams }).toEqual({
+        sessions: all.sessions,
+        upstreams: {},
+      });
     },
     TEST_MS_MAX,
   );

@@ -56,7 +56,7 @@ export interface Governed {
   settings(): Settings;
   /** The same with its `places`, which say where the cells of its servers and endpoints are. */
   snapshot(): Snapshot;
-  /** `servers`: of these alone, sessions included. */
+  /** `servers`: of these alone, sessions included; with none of them, sums over all and no server's numbers. */
   stats(servers?: readonly string[]): Promise<GovernedStats>;
   /** `servers`: what these are alone, without sessions and parked calls. */
   inspect(servers?: readonly string[]): Promise<Inspection>;

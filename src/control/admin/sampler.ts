@@ -55,7 +55,7 @@ export class Sampler {
   /** What happened since the last reading. */
   async overview(): Promise<z.output<typeof Overview>> {
     const { runtime } = this.#governed;
-    const stats = await this.#governed.stats();
+    const stats = await this.#governed.stats([]);
     const before = this.#before;
     const now = this.#read();
     this.#before = now;

@@ -132,7 +132,7 @@ async function readinessOf(governed: Governed): Promise<z.output<typeof Readines
 
 async function statusOf(governed: Governed, adminUrl: string): Promise<z.output<typeof Status>> {
   const { runtime, registry, scanner } = governed;
-  const [stats, readiness] = await Promise.all([governed.stats(), readinessOf(governed)]);
+  const [stats, readiness] = await Promise.all([governed.stats([]), readinessOf(governed)]);
   const usage = runtime.usage();
   const { name, kernel, reason } = scanner;
   return {

@@ -22,6 +22,7 @@ import type {
 import type { CollectTools } from './collect.ts';
 import { HealedSessions, type HealTools, type SealedSession } from './healed-sessions.ts';
 import { HealingCall, renamed, type SessionHealer } from './healing-call.ts';
+import { PatientStream } from './patient-stream.ts';
 
 /** What healing takes. */
 export interface HealingParts extends CollectTools {
@@ -78,8 +79,9 @@ class HealingUpstream implements Upstream, SessionHealer {
       return this.#inner.send(request, new BeginningSink(sink, this.#clock.wall().toString(36) + said));
     }
     const sealed = sealedSession(session);
-    if (sealed === null) return this.#inner.send(request, sink);
-    return new HealingCall(this, request, sealed, sink).start();
+    const start = (to: UpstreamSink): UpstreamCall =>
+      sealed === null ? this.#inner.send(request, to) : new HealingCall(this, request, sealed, to).start();
+    return request.verb === 'GET' ? new PatientStream(start, sink, this.#clock).start() : start(sink);
   }
 
   sendHere(request: UpstreamRequest, session: SealedSession, sink: UpstreamSink): UpstreamCall {

@@ -32,6 +32,8 @@ class World {
     { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } },
     { status: 404 },
   );
+  /** What it says to a GET, if that is something else than to a POST. */
+  getReply: FakeReply | null = null;
   /** True: it does not answer an initialize. */
   isMute = false;
   /** False: it takes no new sessions. */
@@ -48,6 +50,7 @@ class World {
   });
 
   #answer(sent: FakeSent): FakeReply {
+    if (sent.verb === 'GET' && this.getReply !== null) return this.getReply;
     const said = sent.body.length === 0 ? {} : (JSON.parse(decode(sent.body)) as Said);
     if (said.method === 'initialize') {
       if (this.isMute) return { hang: true };
@@ -312,6 +315,56 @@ describe('what is left alone', () => {
     const sink = await world.send({ ...world.request({ id: 1, method: 'tools/call' }, null), era: 'modern' });
     expect(sink.head?.status).toBe(404);
     expect(world.methods()).toEqual(['tools/call']);
+  });
+});
+
+describe('an event stream that its server refuses since it takes the older one for open still (409)', () => {
+  const get = (world: World, shown: string): { sink: Caught; abort: () => void } => {
+    const sink = new Caught();
+    const request = { ...world.request({ method: 'x' }, shown), body: new Uint8Array(), envelope: null };
+    const call = world.upstream.send({ ...request, verb: 'GET' }, sink);
+    return { sink, abort: () => call.abort() };
+  };
+  const streams = (world: World): number => world.fake.sent.filter(({ verb }) => verb === 'GET').length;
+  const conflict = json(
+    { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'Conflict' } },
+    { status: 409 },
+  );
+
+  test('regression: is asked for again until there is room, and its client sees no refusal', async () => {
+    const world = new World();
+    const shown = await world.begin();
+    world.getReply = conflict;
+    const { sink } = get(world, shown);
+    await world.sim.advance(100);
+    expect(sink.head).toBeNull();
+    world.getReply = { status: 200, headers: { 'content-type': 'text/event-stream' }, body: 'data: {}\n\n' };
+    await world.sim.advance(200);
+    expect([sink.head?.status, sink.ended]).toEqual([200, 1]);
+    expect(streams(world)).toBeLessThan(6);
+  });
+
+  test('a server that stays at it is believed, after a second', async () => {
+    const world = new World();
+    const shown = await world.begin();
+    world.getReply = conflict;
+    const { sink } = get(world, shown);
+    await world.sim.advance(1_500);
+    expect([sink.head?.status, sink.ended]).toEqual([409, 1]);
+    expect(bodyOf(sink)).toMatchObject({ error: { message: 'Conflict' } });
+    expect(streams(world)).toBe(7);
+  });
+
+  test('a client that leaves meanwhile is not asked for', async () => {
+    const world = new World();
+    const shown = await world.begin();
+    world.getReply = conflict;
+    const { sink, abort } = get(world, shown);
+    await world.sim.advance(30);
+    const asked = streams(world);
+    abort();
+    await world.sim.advance(1_500);
+    expect([streams(world), sink.head, sink.ended]).toEqual([asked, null, 0]);
   });
 });
 

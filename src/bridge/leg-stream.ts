@@ -3,20 +3,18 @@
 import { decode, EMPTY } from '../base/bytes.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Message, readMessage } from '../mcp/envelope.ts';
+import { mayStreamLater } from '../mcp/lost-session.ts';
 import { EventReader, type StreamEvent } from '../mcp/sse.ts';
 import type { Scanner } from '../scan/contract.ts';
 import { ContainedSink } from '../upstream/contained-sink.ts';
 import type { ReplyHead, UpstreamCall, UpstreamSink } from '../upstream/upstream.ts';
 import type { Leg } from './leg.ts';
 
-/** How servers say that the session has its one stream already. */
-const CONFLICT = 409;
-
 /** How a leg's event stream ended. */
 export interface StreamEnd {
   /** True when it was one: false after 405, which is how a server says that it offers none. */
   readonly wasOpen: boolean;
-  /** True when the server takes an older one for open still (409): it has not seen yet that it was let go of. */
+  /** True when it was refused for now: the server has not seen yet that an older one was let go of, has too much to do, or is ill. */
   readonly isEarly: boolean;
   /** What broke it, or null when the server ended it. */
   readonly error: GatewayError | null;
@@ -79,7 +77,7 @@ export class LegStreamSink extends ContainedSink {
 
   protected head(head: ReplyHead): void {
     this.#wasOpen = head.status === 200 && head.media === 'event-stream';
-    this.#isEarly = head.status === CONFLICT;
+    this.#isEarly = mayStreamLater(head.status);
   }
 
   protected data(bytes: Uint8Array): boolean {

@@ -1,4 +1,5 @@
 // Whether a legacy server refused a message because it does not know the session that it was sent in: then nothing was executed, and the session may be begun anew.
+// And what a refused event stream means.
 // Called by everyone who keeps a session at a server: bridge, upstream, server and proxy. Promises: pure; what says something about the message itself is no loss.
 // Source: MCP 2025-11-25, transports (404); what servers in the field answer instead.
 import { decode } from '../base/bytes.ts';
@@ -63,4 +64,9 @@ export function isLostSession(status: number, body: Uint8Array): boolean {
 /** True when a session's event stream that was open before is refused so that the session must be lost: of a first one, it may mean that there are no streams. */
 export function isLostStream(status: number): boolean {
   return mayBeLost(status, 'none');
+}
+
+/** True when a server that refuses an event stream may give one later: it takes an older one for open still (409), has too much to do, or is ill. */
+export function mayStreamLater(status: number): boolean {
+  return status === 409 || status === 429 || (status >= 500 && status !== 501);
 }

@@ -3,7 +3,7 @@
 import { decode, EMPTY } from '../../base/bytes.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { type Message, readMessage } from '../../mcp/envelope.ts';
-import { isLostStream } from '../../mcp/lost-session.ts';
+import { isLostStream, mayStreamLater } from '../../mcp/lost-session.ts';
 import { EventReader, type StreamEvent } from '../../mcp/sse.ts';
 import type { TimerId } from '../../runtime/runtime.ts';
 import { ContainedSink } from '../../upstream/contained-sink.ts';
@@ -86,7 +86,7 @@ export class SessionChannel {
     // With an event to go on from there is no gap.
     if (wasOpen) this.#hasGap = this.#lastEventId === null;
     // 405, a lost session or a fault of ours: trying again would bring the same. It stays taken, so that nobody does.
-    if (!wasOpen && error?.row.source !== 'upstream') return;
+    if (!wasOpen && !mayStreamLater(status) && error?.row.source !== 'upstream') return;
     this.#sink = null;
     const waitMs = waitOf(wasOpen ? (retryMs ?? this.#waitMs) : this.#waitMs);
     this.#waitMs = Math.min(this.#waitMs * 2, REOPEN_LAST_MS);

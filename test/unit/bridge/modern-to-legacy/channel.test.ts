@@ -66,6 +66,14 @@ describe('a stream that breaks', () => {
     expect([asked.length, heard]).toEqual([5, ['message', 'return', 'message']]);
   });
 
+  for (const status of [409, 429, 503])
+    test(`regression: ${status} then means not now: it is asked for until there is one`, async () => {
+      const up = eventStream([eventOf(NOTE)], { hang: true });
+      const { sim, asked, heard } = start(eventStream([eventOf(NOTE)]), REFUSED(status), REFUSED(status), up);
+      await sim.advance(60_000);
+      expect([asked.length, heard]).toEqual([4, ['message', 'return', 'message']]);
+    });
+
   for (const status of [404, 400])
     test(`${status} then means that the session is lost`, async () => {
       const { sim, asked, heard } = start(eventStream([eventOf(NOTE)]), REFUSED(status));
@@ -75,7 +83,7 @@ describe('a stream that breaks', () => {
 });
 
 describe('a server without such a stream', () => {
-  for (const status of [405, 404, 400])
+  for (const status of [405, 404, 400, 501])
     test(`that says ${status} is not asked again`, async () => {
       const { sim, channel, asked, heard } = start(REFUSED(status));
       await sim.advance(60_000);

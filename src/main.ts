@@ -5,6 +5,7 @@ import { fstatSync, realpathSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { version } from '../package.json';
 import { encode } from './base/bytes.ts';
+import { mayColour } from './cli/paint.ts';
 import { runProgram } from './cli/program.ts';
 import type { World } from './cli/world.ts';
 import { createRuntime } from './runtime/create.ts';
@@ -26,7 +27,7 @@ async function processWorld(): Promise<World> {
     runtime,
     out: (text) => runtime.standard.writeStdout(encode(text)),
     err: (text) => runtime.standard.writeStderr(encode(text)),
-    isColourWanted: () => isTerminal(STDOUT) && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb',
+    isColourWanted: () => isTerminal(STDOUT) && mayColour(env),
     isStdinTerminal: () => isTerminal(STDIN),
     async openScreen() {
       if (!isTerminal(STDOUT) || env.TERM === 'dumb') return null;

@@ -1,7 +1,7 @@
 // A number for a text, where what is kept of it must take up little and hold nothing else: a part cut out of a string keeps the whole string alive.
-// Called by bridge/. Promises: pure; 53 bits; no secret, and nothing but consistency may hang on it: texts can be found that share one.
+// Called by bridge/, and upstream/ for its hashes. Promises: pure; 53 bits; no secret, and nothing but consistency may hang on it: texts can be found that share one.
 
-/** Two hashes of 32 bits over the UTF-16 units (FNV-1a, and a second one by another multiplier), each mixed at the end as MurmurHash3 does. */
+/** Two hashes of 32 bits over the UTF-16 units (FNV-1a, and a second one by another multiplier), each mixed at the end. */
 export function digest(text: string): number {
   let low = 0x811c_9dc5;
   let high = text.length;
@@ -13,8 +13,8 @@ export function digest(text: string): number {
   return (mixed(high) >>> 11) * 2 ** 32 + mixed(low);
 }
 
-/** Spreads each bit over all others. */
-function mixed(hash: number): number {
+/** 32 bits, each spread over all others (the finalizer of MurmurHash3). */
+export function mixed(hash: number): number {
   let value = hash ^ (hash >>> 16);
   value = Math.imul(value, 0x85eb_ca6b);
   value ^= value >>> 13;

@@ -21,7 +21,7 @@ export interface SealedSession {
   readonly key: string;
   /** Params of the client's initialize, as JSON. */
   readonly params: string;
-  /** Both, as they are sealed. */
+  /** All of that, as it is sealed. */
   readonly shown: string;
 }
 
@@ -67,11 +67,12 @@ export class HealedSessions {
 
   /** Its client ended it. */
   end({ key }: SealedSession): void {
+    const short = digest(key);
     makeRoom(this.#ended);
-    this.#ended.add(digest(key));
+    this.#ended.add(short);
+    this.#moved.delete(short);
     this.#current.delete(key);
     this.#notes.delete(key);
-    this.#moved.delete(digest(key));
   }
 
   /** Remembers what a request sets at the server. */
@@ -163,8 +164,6 @@ function bareHeaders(headers: readonly string[]): readonly string[] {
 /** The oldest of so many gives way. */
 function makeRoom<Key>(kept: Map<Key, unknown> | Set<Key>): void {
   if (kept.size < LIMITS.sessionsMax) return;
-  for (const oldest of kept.keys()) {
-    kept.delete(oldest);
-    return;
-  }
+  const oldest = kept.keys().next().value;
+  if (oldest !== undefined) kept.delete(oldest);
 }

@@ -79,9 +79,13 @@ class HealingUpstream implements Upstream, SessionHealer {
       return this.#inner.send(request, new BeginningSink(sink, this.#clock.wall().toString(36) + said));
     }
     const sealed = sealedSession(session);
-    const start = (to: UpstreamSink): UpstreamCall =>
-      sealed === null ? this.#inner.send(request, to) : new HealingCall(this, request, sealed, to).start();
-    return request.verb === 'GET' ? new PatientStream(start, sink, this.#clock).start() : start(sink);
+    if (request.verb !== 'GET') return this.#sendIn(sealed, request, sink);
+    return new PatientStream((to) => this.#sendIn(sealed, request, to), sink, this.#clock).start();
+  }
+
+  #sendIn(sealed: SealedSession | null, request: UpstreamRequest, sink: UpstreamSink): UpstreamCall {
+    if (sealed === null) return this.#inner.send(request, sink);
+    return new HealingCall(this, request, sealed, sink).start();
   }
 
   sendHere(request: UpstreamRequest, session: SealedSession, sink: UpstreamSink): UpstreamCall {

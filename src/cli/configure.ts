@@ -14,6 +14,7 @@ import type { Level } from '../observe/log.ts';
 import type { Transport } from '../runtime/runtime.ts';
 import { isScanPreference } from '../scan/preference.ts';
 import { refusalOnNode, workersOnNode } from './on-node.ts';
+import { mayColour } from './paint.ts';
 import { type World, workersWanted } from './world.ts';
 
 /** Names looked for in the working directory, in this order. */
@@ -203,8 +204,7 @@ function logOf(world: World, { log }: Config, level: Level): Config['log'] {
   const { env, runtime } = world;
   const found = runtime.standard.stderrIsTerminal ? 'pretty' : 'json';
   const format = log.format === 'auto' ? found : log.format;
-  const isPlain = (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
-  return { ...log, level, format: format === 'pretty' && isPlain ? 'plain' : format };
+  return { ...log, level, format: format === 'pretty' && !mayColour(env) ? 'plain' : format };
 }
 
 function scanPreference(

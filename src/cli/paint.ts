@@ -12,6 +12,11 @@ export interface Paint {
   bad(text: string): string;
 }
 
+/** False where the environment wants no colours, whatever the terminal can do (https://no-color.org). */
+export function mayColour(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
+}
+
 /** Paint that colours (ANSI) or leaves alone. */
 export function createPaint(colour: boolean): Paint {
   const wrap = (on: number, off: number) => (text: string) =>

@@ -2,21 +2,13 @@
 // Called by choice.ts. Promises: pure; when a replica goes only its keys move, when its weight changes only as many as that takes.
 // Sources: Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", 1998; weights: Schindelhauer and Schomaker, "Weighted Distributed Hash
 // Tables", 2005.
+import { mixed } from '../base/digest.ts';
 
 /** A number of 32 bits for a text: FNV-1a over its UTF-16 units. */
 export function hashText(text: string): number {
   let hash = 0x811c_9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x0100_0193);
   return mixed(hash);
-}
-
-/** Spreads each bit over all others (the finalizer of MurmurHash3). */
-function mixed(hash: number): number {
-  let value = hash ^ (hash >>> 16);
-  value = Math.imul(value, 0x85eb_ca6b);
-  value ^= value >>> 13;
-  value = Math.imul(value, 0xc2b2_ae35);
-  return (value ^ (value >>> 16)) >>> 0;
 }
 
 /** The place of the replica that has a key; `seeds` are hashes of what each is known by, a weight of 0 leaves it out. -1 when all are left out. */

@@ -49,34 +49,22 @@ export class FileRefused extends GatewayError {
  */
 export function inspectFile(open: OpenDatabase, path: string): boolean {
   try {
-    return look(open, path);
+    // A connection that writes would tidy up when it is closed.
+    return look(open(path, 'read'));
   } catch (thrown) {
     if (!isUnfinished(thrown)) throw thrown;
-    undo(open, path);
-    return look(open, path);
+    // It undoes that by itself as it first reads.
+    return look(open(path, 'write'));
   }
 }
 
-function look(open: OpenDatabase, path: string): boolean {
-  // A connection that writes would tidy up when it is closed.
-  const database = open(path, 'read');
+function look(database: Database): boolean {
   try {
     database.exec(`PRAGMA busy_timeout = ${LIMITS.registryBusyMs}`);
     const version = versionOf(database);
     if (version > MIGRATIONS.length) throw newer(version);
     if (version > 0) verify(database);
     return version === 0;
-  } finally {
-    database.close();
-  }
-}
-
-/** SQLite does so by itself at the first look through a connection that writes. */
-function undo(open: OpenDatabase, path: string): void {
-  const database = open(path, 'write');
-  try {
-    database.exec(`PRAGMA busy_timeout = ${LIMITS.registryBusyMs}`);
-    versionOf(database);
   } finally {
     database.close();
   }

@@ -319,23 +319,24 @@ describe('what is left alone', () => {
 });
 
 describe('an event stream that its server refuses since it takes the older one for open still (409)', () => {
-  const get = (world: World, shown: string): { sink: Caught; abort: () => void } => {
-    const sink = new Caught();
-    const request = { ...world.request({ method: 'x' }, shown), body: new Uint8Array(), envelope: null };
-    const call = world.upstream.send({ ...request, verb: 'GET' }, sink);
-    return { sink, abort: () => call.abort() };
-  };
-  const streams = (world: World): number => world.fake.sent.filter(({ verb }) => verb === 'GET').length;
   const conflict = json(
     { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'Conflict' } },
     { status: 409 },
   );
-
-  test('regression: is asked for again until there is room, and its client sees no refusal', async () => {
+  /** A session whose stream was just asked for, and refused. */
+  const refused = async (): Promise<{ world: World; sink: Caught; abort: () => void }> => {
     const world = new World();
     const shown = await world.begin();
     world.getReply = conflict;
-    const { sink } = get(world, shown);
+    const sink = new Caught();
+    const request = { ...world.request({ method: 'x' }, shown), body: new Uint8Array(), envelope: null };
+    const call = world.upstream.send({ ...request, verb: 'GET' }, sink);
+    return { world, sink, abort: () => call.abort() };
+  };
+  const streams = (world: World): number => world.fake.sent.filter(({ verb }) => verb === 'GET').length;
+
+  test('regression: is asked for again until there is room, and its client sees no refusal', async () => {
+    const { world, sink } = await refused();
     await world.sim.advance(100);
     expect(sink.head).toBeNull();
     world.getReply = { status: 200, headers: { 'content-type': 'text/event-stream' }, body: 'data: {}\n\n' };
@@ -345,10 +346,7 @@ describe('an event stream that its server refuses since it takes the older one f
   });
 
   test('a server that stays at it is believed, after a second', async () => {
-    const world = new World();
-    const shown = await world.begin();
-    world.getReply = conflict;
-    const { sink } = get(world, shown);
+    const { world, sink } = await refused();
     await world.sim.advance(1_500);
     expect([sink.head?.status, sink.ended]).toEqual([409, 1]);
     expect(bodyOf(sink)).toMatchObject({ error: { message: 'Conflict' } });
@@ -356,10 +354,7 @@ describe('an event stream that its server refuses since it takes the older one f
   });
 
   test('a client that leaves meanwhile is not asked for', async () => {
-    const world = new World();
-    const shown = await world.begin();
-    world.getReply = conflict;
-    const { sink, abort } = get(world, shown);
+    const { world, sink, abort } = await refused();
     await world.sim.advance(30);
     const asked = streams(world);
     abort();
